@@ -1,0 +1,38 @@
+# Everything that comes from Debian or from the dependency cache.
+find_package(Threads REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(Protobuf CONFIG QUIET)
+if(NOT Protobuf_FOUND)
+  find_package(Protobuf REQUIRED)
+endif()
+find_package(absl CONFIG REQUIRED)
+find_package(gRPC CONFIG REQUIRED)
+find_package(RocksDB CONFIG REQUIRED)
+find_package(nlohmann_json CONFIG REQUIRED)
+find_package(CLI11 CONFIG REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)
+pkg_check_modules(GUMBO REQUIRED IMPORTED_TARGET gumbo)
+pkg_check_modules(ICU REQUIRED IMPORTED_TARGET icu-uc icu-i18n)
+pkg_check_modules(TOMLPP REQUIRED IMPORTED_TARGET tomlplusplus)
+if(BRAID_TESTS)
+  find_package(GTest CONFIG REQUIRED)
+  find_package(benchmark CONFIG REQUIRED)
+endif()
+
+# FAISS: three builds of one library (generic, AVX2, AVX-512) in the layout that
+# the dynamic loader chooses from by CPU (glibc-hwcaps).
+set(BRAID_FAISS_ROOT ${BRAID_CACHE}/faiss-1.12.0 CACHE PATH "FAISS of deploy/setup")
+if(NOT EXISTS ${BRAID_FAISS_ROOT}/lib/libfaiss.so)
+  message(FATAL_ERROR "FAISS is not in ${BRAID_FAISS_ROOT}: run ./deploy/setup first")
+endif()
+add_library(braid_faiss SHARED IMPORTED GLOBAL)
+set_target_properties(braid_faiss PROPERTIES
+  IMPORTED_LOCATION ${BRAID_FAISS_ROOT}/lib/libfaiss.so
+  INTERFACE_INCLUDE_DIRECTORIES ${BRAID_FAISS_ROOT}/include)
+
+# google/rpc/*.proto of the googleapis, for rich errors.
+set(BRAID_GOOGLEAPIS_ROOT ${BRAID_CACHE}/googleapis-1.76.0 CACHE PATH "googleapis of deploy/setup")
+if(NOT EXISTS ${BRAID_GOOGLEAPIS_ROOT}/google/rpc/status.proto)
+  message(FATAL_ERROR "The googleapis are not in ${BRAID_GOOGLEAPIS_ROOT}: run ./deploy/setup first")
+endif()

@@ -1,0 +1,37 @@
+# Warnings, sanitizers, linker, compiler cache.
+
+# Runs on any x86-64-v2 machine: what needs more is dispatched at run time.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  add_compile_options(-march=x86-64-v2)
+endif()
+
+add_compile_options(-Wall -Wextra -Werror -Wshadow=local -Wnon-virtual-dtor
+                    -Woverloaded-virtual -Wno-missing-field-initializers)
+add_compile_options($<$<COMPILE_LANGUAGE:C>:-Wno-non-virtual-dtor>)
+
+# The dev preset keeps assertions: CMake's RelWithDebInfo would drop them.
+string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
+string(REPLACE "-g" "-g1" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
+string(REPLACE "-O2" "-O3" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
+
+if(BRAID_SANITIZE)
+  add_compile_options(-fsanitize=${BRAID_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${BRAID_SANITIZE})
+  if(BRAID_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+  # GCC's sanitizer instrumentation raises false maybe-uninitialized warnings;
+  # the plain builds keep that warning an error.
+  add_compile_options(-Wno-maybe-uninitialized)
+endif()
+
+find_program(BRAID_CCACHE ccache)
+if(BRAID_CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${BRAID_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${BRAID_CCACHE})
+endif()
+
+find_program(BRAID_MOLD mold)
+if(BRAID_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()

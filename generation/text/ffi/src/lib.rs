@@ -1,0 +1,1 @@
+//! HF tokenizers and chat templates behind a C ABI.

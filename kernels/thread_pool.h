@@ -1,0 +1,39 @@
+// A fixed pool of worker threads for data-parallel loops.
+#ifndef BRAID_KERNELS_THREAD_POOL_H_
+#define BRAID_KERNELS_THREAD_POOL_H_
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+namespace braid::kernels {
+
+// Workers sleep on a condition variable between loops: they never spin, so a
+// shared machine loses nothing to an idle pool. Thread-safe: loops of several
+// callers share the workers, and a caller always works on its own loop too, so
+// nested or concurrent loops cannot deadlock.
+class ThreadPool {
+ public:
+  // `num_threads` counts the calling thread: 1 means "no workers, run inline".
+  explicit ThreadPool(int num_threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int num_threads() const { return num_threads_; }
+
+  // Calls `body(begin, end)` over disjoint ranges that cover [0, n), each of at
+  // least `grain` items where possible, and returns when all are done. `body`
+  // must not throw.
+  void ParallelFor(size_t n, size_t grain,
+                   const std::function<void(size_t begin, size_t end)>& body);
+
+ private:
+  struct State;
+  int num_threads_;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace braid::kernels
+
+#endif  // BRAID_KERNELS_THREAD_POOL_H_

@@ -1,0 +1,94 @@
+// The seam of retrieval: two ranked lists for one query, at one sequence.
+#ifndef BRAID_RETRIEVAL_BACKEND_H_
+#define BRAID_RETRIEVAL_BACKEND_H_
+
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "retrieval/types.h"
+
+namespace braid::retrieval {
+
+struct Query {
+  std::string collection;
+  std::string text;
+  std::string filter;        // AIP-160; empty for none
+  size_t limit_per_leg = 100;
+  bool run_bm25 = true;
+  bool run_dense = true;
+  Sequence wait_for_sequence = 0;  // 0: whatever is visible now
+  absl::Time deadline = absl::InfiniteFuture();
+  std::stop_token stop;            // checked between the steps of each leg
+};
+
+// What one leg found, best first.
+struct LegResult {
+  absl::Status status;  // OK, or why this leg has no hits
+  std::vector<ScoredChunk> hits;
+  absl::Duration start;  // since the search began
+  absl::Duration elapsed;
+  bool ran = false;
+};
+
+// The state of the collection that a search saw. Chunk ids in the results are
+// valid with it. Thread-safe; holding it pins old data, so release it when the
+// request ends.
+class ReadView {
+ public:
+  virtual ~ReadView() = default;
+  virtual Sequence sequence() const = 0;
+  // One passage per id, in order; a chunk that is not there is left out.
+  virtual absl::StatusOr<std::vector<Passage>> Fetch(
+      absl::Span<const ChunkId> chunks) const = 0;
+  // Bytes of a document's stored text. NOT_FOUND if the document is not there
+  // in this version; OUT_OF_RANGE if the range is not inside its text.
+  virtual absl::StatusOr<std::string> ReadText(
+      const std::string& document_id, uint64_t version,
+      const ByteRange& range) const = 0;
+};
+
+struct SearchResult {
+  LegResult bm25;
+  LegResult dense;  // elapsed includes embed_elapsed
+  absl::Duration filter_elapsed;
+  absl::Duration embed_elapsed;
+  std::shared_ptr<const ReadView> view;
+};
+
+struct ConsistencyReport {
+  uint64_t store_chunks = 0;
+  uint64_t bm25_chunks = 0;
+  uint64_t dense_chunks = 0;
+  std::vector<std::string> differences;  // the first 100
+  Sequence sequence = 0;
+  bool consistent() const { return differences.empty(); }
+};
+
+// A searchable engine: local by default; a distributed one behind the same
+// face. Thread-safe.
+class RetrievalBackend {
+ public:
+  virtual ~RetrievalBackend() = default;
+
+  // Runs the legs in parallel. A leg that fails is reported in its LegResult;
+  // the call fails only when all legs that were asked for did. NOT_FOUND for
+  // an unknown collection, INVALID_ARGUMENT for a filter that does not parse,
+  // DEADLINE_EXCEEDED, CANCELLED.
+  virtual absl::StatusOr<SearchResult> Search(const Query& query) = 0;
+  // Compares the ids of store and indexes at one sequence.
+  virtual absl::StatusOr<ConsistencyReport> CheckConsistency(
+      const std::string& collection) = 0;
+  // Sequence that searches of the collection see now.
+  virtual absl::StatusOr<Sequence> VisibleSequence(
+      const std::string& collection) = 0;
+};
+
+}  // namespace braid::retrieval
+
+#endif  // BRAID_RETRIEVAL_BACKEND_H_

@@ -1,0 +1,1 @@
+//! CommonMark block structure with source byte ranges, behind a C ABI.

@@ -1,0 +1,1 @@
+//! BM25 on Tantivy behind a C ABI.

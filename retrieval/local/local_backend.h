@@ -1,0 +1,55 @@
+// The engine in this process: one store, and per collection a lexical and a
+// dense index that follow its operation log.
+#ifndef BRAID_RETRIEVAL_LOCAL_LOCAL_BACKEND_H_
+#define BRAID_RETRIEVAL_LOCAL_LOCAL_BACKEND_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "retrieval/backend.h"
+#include "retrieval/encoder/encoder.h"
+#include "retrieval/store/store.h"
+
+namespace braid::retrieval {
+
+struct LocalBackendOptions {
+  std::string directory;  // holds `store/` and `indexes/{collection}/`
+  StoreOptions store;
+  // Search threads beside the callers'.
+  int search_threads = 2;
+  // A batch of log entries becomes visible at the latest after this.
+  absl::Duration index_interval = absl::Milliseconds(100);
+  size_t seal_vectors = 16384;
+};
+
+// Thread-safe. Each collection has one indexer thread that applies log entries
+// to both indexes and then publishes {lexical snapshot, dense snapshot, store
+// snapshot} as one immutable view: a search takes one view, so it never sees
+// half of a replacement.
+class LocalBackend : public RetrievalBackend {
+ public:
+  // `encoder` must outlive the backend. Opens every collection, replays the log
+  // from each index's own sequence, and rebuilds an index that is missing or
+  // damaged. Does not wait for the replay: see WaitUntilCurrent.
+  static absl::StatusOr<std::unique_ptr<LocalBackend>> Open(
+      const LocalBackendOptions& options, const Encoder* encoder);
+
+  // Creates the collection with the encoder's fingerprint and dimension, which
+  // `config` may leave empty.
+  virtual absl::Status CreateCollection(CollectionConfig config) = 0;
+  virtual absl::Status DeleteCollection(const std::string& collection) = 0;
+  // Blocks until searches see everything acknowledged so far.
+  virtual absl::Status WaitUntilCurrent(const std::string& collection,
+                                        absl::Time deadline) = 0;
+  // Writes go straight to the store; the indexers pick them up from its log.
+  virtual Store* store() = 0;
+  // Makes both indexes durable at their current sequence and stops the
+  // indexers. Called by the destructor too.
+  virtual void Shutdown() = 0;
+};
+
+}  // namespace braid::retrieval
+
+#endif  // BRAID_RETRIEVAL_LOCAL_LOCAL_BACKEND_H_

@@ -1,0 +1,165 @@
+// The store: documents, chunks, vectors and the operation log in RocksDB. The
+// only source of truth; both indexes are derived from it.
+#ifndef BRAID_RETRIEVAL_STORE_STORE_H_
+#define BRAID_RETRIEVAL_STORE_STORE_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "retrieval/types.h"
+
+namespace rocksdb {
+class Env;
+}
+
+namespace braid::retrieval {
+
+// A document ready to be written: parsed, cut and embedded.
+struct DocumentWrite {
+  std::string id;
+  std::string title;
+  std::string text;          // UTF-8
+  std::string media_type;
+  std::string content_hash;
+  Metadata metadata;
+  std::vector<ChunkSpan> chunks;
+  std::vector<float> vectors;  // [chunks.size(), dimension]
+  std::string request_id;      // empty for none
+};
+
+enum class WriteOutcome { kCreated, kReplaced, kUnchanged };
+
+struct WriteResult {
+  WriteOutcome outcome = WriteOutcome::kCreated;
+  uint64_t version = 0;
+  Sequence sequence = 0;
+  uint32_t chunk_count = 0;
+};
+
+// One entry of the operation log.
+struct LogEntry {
+  enum class Kind { kPut, kDelete };
+  Sequence sequence = 0;
+  Kind kind = Kind::kPut;
+  std::string document_id;
+  uint64_t version = 0;
+  ChunkId first_chunk = 0;  // chunks this version brought (kPut)
+  uint32_t chunk_count = 0;
+  ChunkId removed_first_chunk = 0;  // chunks of the version it replaced or
+  uint32_t removed_chunk_count = 0;  // deleted
+};
+
+struct CollectionCounters {
+  uint64_t documents = 0;
+  uint64_t chunks = 0;
+  Sequence last_sequence = 0;  // newest log entry of this collection; 0 if none
+};
+
+struct StoreOptions {
+  rocksdb::Env* env = nullptr;             // null: the process's file system
+  std::function<absl::Time()> clock;       // null: absl::Now
+  size_t block_cache_bytes = 64 << 20;
+};
+
+// A consistent, immutable view of the store. Thread-safe. Holding one keeps
+// old data from being compacted away: release it when the request ends.
+class StoreSnapshot {
+ public:
+  virtual ~StoreSnapshot() = default;
+
+  // NOT_FOUND if there is no such document.
+  virtual absl::StatusOr<DocumentInfo> GetDocument(
+      absl::string_view collection, absl::string_view id) const = 0;
+  // The document's whole text.
+  virtual absl::StatusOr<std::string> GetText(absl::string_view collection,
+                                              absl::string_view id) const = 0;
+  // Documents with an id above `after`, ascending, at most `limit`.
+  virtual absl::StatusOr<std::vector<DocumentInfo>> ListDocuments(
+      absl::string_view collection, absl::string_view after,
+      size_t limit) const = 0;
+  // Calls `visit` for every document in id order until it returns false.
+  virtual absl::Status ForEachDocument(
+      absl::string_view collection,
+      const std::function<bool(const DocumentInfo&)>& visit) const = 0;
+  virtual absl::StatusOr<std::vector<Chunk>> GetChunks(
+      absl::string_view collection, const DocumentInfo& document) const = 0;
+  // One passage per id, in order; a chunk that is not there is left out.
+  virtual absl::StatusOr<std::vector<Passage>> GetPassages(
+      absl::string_view collection, absl::Span<const ChunkId> chunks) const = 0;
+  // The vectors of `count` chunks from `first`, [count, dimension].
+  // DATA_LOSS if one is missing.
+  virtual absl::StatusOr<std::vector<float>> GetVectors(
+      absl::string_view collection, ChunkId first, uint32_t count) const = 0;
+  // Ids of all live chunks, ascending.
+  virtual absl::StatusOr<std::vector<ChunkId>> ListChunks(
+      absl::string_view collection) const = 0;
+  virtual absl::StatusOr<CollectionCounters> Counters(
+      absl::string_view collection) const = 0;
+  // Log entries with a sequence above `after`, ascending, at most `limit`.
+  // OUT_OF_RANGE if entries above `after` have been truncated: the caller
+  // rebuilds from the documents instead.
+  virtual absl::StatusOr<std::vector<LogEntry>> ReadLog(
+      absl::string_view collection, Sequence after, size_t limit) const = 0;
+};
+
+// Thread-safe. Every write is one atomic RocksDB batch with its log entry and
+// returns after the write-ahead log is synced: what returned OK survives a
+// crash and a power cut.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // Opens the store in `directory`, creating it. UNAVAILABLE if another process
+  // has it open; DATA_LOSS if RocksDB finds it corrupt.
+  static absl::StatusOr<std::unique_ptr<Store>> Open(
+      const std::string& directory, const StoreOptions& options);
+
+  // ALREADY_EXISTS if it is there.
+  virtual absl::Status CreateCollection(const CollectionConfig& config) = 0;
+  virtual absl::StatusOr<CollectionConfig> GetCollection(
+      absl::string_view collection) const = 0;
+  // By id.
+  virtual absl::StatusOr<std::vector<CollectionConfig>> ListCollections()
+      const = 0;
+  // Deletes the collection and everything in it.
+  virtual absl::Status DeleteCollection(absl::string_view collection) = 0;
+
+  // Writes documents, each with its own log entry and sequence, in one synced
+  // batch. One result per document, in order: a document that is refused does
+  // not stop the others. kUnchanged when the stored content_hash, title and
+  // metadata are the same and `force` is false. A `request_id` seen before (the
+  // last 100,000 per collection are kept) returns its first result.
+  virtual std::vector<absl::StatusOr<WriteResult>> PutDocuments(
+      absl::string_view collection, absl::Span<const DocumentWrite> documents,
+      bool force) = 0;
+  // The result of an earlier write with this request_id, if there is one.
+  virtual absl::StatusOr<std::optional<WriteResult>> FindRequest(
+      absl::string_view collection, absl::string_view request_id) const = 0;
+  // Returns the sequence of the delete. NOT_FOUND if it is not there.
+  virtual absl::StatusOr<Sequence> DeleteDocument(absl::string_view collection,
+                                                  absl::string_view id) = 0;
+
+  virtual std::shared_ptr<const StoreSnapshot> snapshot() const = 0;
+
+  // Blocks until the collection's newest sequence is above `after`, or until
+  // `deadline`, or until CloseWaiters; returns the newest sequence.
+  virtual Sequence WaitForWrite(absl::string_view collection, Sequence after,
+                                absl::Time deadline) const = 0;
+  // Wakes all waiters, now and from now on.
+  virtual void CloseWaiters() = 0;
+  // Drops log entries up to `through`: both indexes have them durably.
+  virtual absl::Status TruncateLog(absl::string_view collection,
+                                   Sequence through) = 0;
+};
+
+}  // namespace braid::retrieval
+
+#endif  // BRAID_RETRIEVAL_STORE_STORE_H_

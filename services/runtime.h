@@ -1,0 +1,64 @@
+// What a process needs to answer: encoder, backend, answerer, assembled.
+#ifndef BRAID_SERVICES_RUNTIME_H_
+#define BRAID_SERVICES_RUNTIME_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "fusion/reranker.h"
+#include "generation/answer/answerer.h"
+#include "generation/engine/generator.h"
+#include "retrieval/encoder/encoder.h"
+#include "retrieval/ingest/pipeline.h"
+#include "retrieval/local/local_backend.h"
+#include "services/config/config.h"
+
+namespace braid::services {
+
+// Owns every module's objects, in the order in which they depend on each other.
+// Thread-safe. `braid serve`, the in-process CLI and `braid eval` all run on one.
+class Runtime {
+ public:
+  // Loads the encoder (and the model, if there is one) and opens the data
+  // directory.
+  static absl::StatusOr<std::unique_ptr<Runtime>> Create(const Config& config);
+  ~Runtime();
+
+  const Config& config() const { return config_; }
+  const retrieval::Encoder& encoder() const { return *encoder_; }
+  retrieval::LocalBackend& backend() { return *backend_; }
+  generation::Answerer& answerer() { return *answerer_; }
+  generation::Generator* generator() { return generator_.get(); }  // or null
+  const fusion::Reranker* reranker() const { return reranker_.get(); }  // or null
+  absl::Time start_time() const { return start_time_; }
+
+  // The pipeline of a collection, created on first use. Kept until Shutdown.
+  absl::StatusOr<std::shared_ptr<retrieval::IngestPipeline>> Pipeline(
+      const std::string& collection);
+  // Forgets the pipeline of a deleted collection.
+  void DropPipeline(const std::string& collection);
+
+  // Drains the pipelines and makes the indexes durable.
+  void Shutdown();
+
+ private:
+  Runtime() = default;
+  Config config_;
+  absl::Time start_time_;
+  std::unique_ptr<retrieval::Encoder> encoder_;
+  std::unique_ptr<retrieval::LocalBackend> backend_;
+  std::unique_ptr<generation::Generator> generator_;
+  std::unique_ptr<generation::Answerer> answerer_;
+  std::unique_ptr<fusion::Reranker> reranker_;
+  absl::Mutex mutex_;
+  absl::flat_hash_map<std::string, std::shared_ptr<retrieval::IngestPipeline>>
+      pipelines_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace braid::services
+
+#endif  // BRAID_SERVICES_RUNTIME_H_
