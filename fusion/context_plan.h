@@ -37,8 +37,8 @@ struct PlannedPassage {
   uint64_t version = 0;
   uint64_t text_begin = 0;
   uint64_t text_end = 0;
-  uint32_t token_count = 0;  // sum over its candidates
-  double score = 0;          // of its best candidate
+  uint32_t token_count = 0;   // sum over its candidates
+  double score = 0;           // of its best candidate
   std::vector<uint64_t> ids;  // its candidates, best first
 };
 

@@ -18,8 +18,9 @@ struct NearDuplicateOptions {
 
 // For each text the index of the text it duplicates: the first (best ranked)
 // one, or its own index if it duplicates none before it.
-std::vector<size_t> FindNearDuplicates(absl::Span<const absl::string_view> texts,
-                                       const NearDuplicateOptions& options);
+std::vector<size_t> FindNearDuplicates(
+    absl::Span<const absl::string_view> texts,
+    const NearDuplicateOptions& options);
 
 }  // namespace braid::fusion
 
