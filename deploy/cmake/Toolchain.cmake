@@ -2,12 +2,12 @@
 
 # Runs on any x86-64-v2 machine: what needs more is dispatched at run time.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  add_compile_options(-march=x86-64-v2)
+  add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-march=x86-64-v2>)
 endif()
 
-add_compile_options(-Wall -Wextra -Werror -Wshadow=local -Wnon-virtual-dtor
-                    -Woverloaded-virtual -Wno-missing-field-initializers)
-add_compile_options($<$<COMPILE_LANGUAGE:C>:-Wno-non-virtual-dtor>)
+add_compile_options(
+  "$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Werror;-Wshadow=local;-Wno-missing-field-initializers>"
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor;-Woverloaded-virtual>")
 
 # The dev preset keeps assertions: CMake's RelWithDebInfo would drop them.
 string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
