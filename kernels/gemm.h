@@ -1,8 +1,14 @@
 // Dense matrix products in f32: C = A * B^T (+ bias) (+ activation).
 //
 // Weights come as HF stores them, [out_features, in_features] row-major, and
-// are packed once at load into the panel layout of the micro-kernel that the
-// CPU at hand will run.
+// are packed once at load into panels of 16 output features: [n / 16][k][16],
+// the last panel padded with zeros. One layout serves every instruction set (a
+// panel row is one AVX-512, two AVX2 or four NEON vectors).
+//
+// Every output is one chain of fused multiply-adds over k in ascending order,
+// whatever m, the blocking or the number of threads: a row's result does not
+// depend on the rows computed beside it. (It may differ between instruction
+// sets that have and that lack fused multiply-add.)
 #ifndef BRAID_KERNELS_GEMM_H_
 #define BRAID_KERNELS_GEMM_H_
 
@@ -10,17 +16,11 @@
 #include <cstdint>
 #include <memory>
 
+#include "kernels/activation.h"
+
 namespace braid::kernels {
 
 class ThreadPool;
-
-// Applied to each output after the bias.
-enum class Activation {
-  kNone,
-  kGelu,   // 0.5 x (1 + erf(x / sqrt 2)), the exact form
-  kSilu,   // x sigmoid(x)
-  kRelu2,  // max(x, 0)^2
-};
 
 // Weights of one linear layer, packed. Immutable; shared between threads.
 class PackedWeights {
@@ -57,11 +57,12 @@ struct GemmParams {
                                     // `ldc` apart, or null; may equal `c`
   float* c = nullptr;               // [m, n], rows `ldc` apart
   size_t ldc = 0;
-  Activation activation = Activation::kNone;
+  Activation activation = Activation::kNone;  // applied after the bias
 };
 
 // C = act(A B^T + bias) + residual. `pool` may be null (runs on the caller).
-// The result does not depend on the number of threads.
+// C must not overlap A. Work is split over row blocks and output columns; with
+// few rows (m up to about 100) each packed weight is read from memory once.
 void Gemm(const GemmParams& params, ThreadPool* pool);
 
 // Name of the instruction set the kernels dispatch to on this machine, such as
