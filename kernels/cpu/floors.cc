@@ -1,0 +1,145 @@
+#include "kernels/floors.h"
+
+#include <algorithm>
+#include <barrier>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "kernels/cpu/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/floors.cc"
+#include "hwy/foreach_target.h"
+// After foreach_target.h, which includes this file again per instruction set.
+#include "hwy/highway.h"
+#include "kernels/cpu/math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace braid::kernels {
+namespace HWY_NAMESPACE {
+
+constexpr size_t kChains = 12;  // enough to hide the latency everywhere
+
+// Runs `rounds` multiply-adds on each of kChains vectors. Returns the number of
+// operations; `sink` keeps the compiler from removing them.
+double FmaRounds(size_t rounds, float seed, float* sink) {
+  const DF d;
+  const VF factor = hn::Set(d, 1.0f - seed);
+  const VF addend = hn::Set(d, seed);
+  VF chains[kChains];
+  BRAID_UNROLL
+  for (size_t j = 0; j < kChains; ++j) {
+    chains[j] = hn::Set(d, seed * static_cast<float>(j));
+  }
+  for (size_t i = 0; i < rounds; ++i) {
+    BRAID_UNROLL
+    for (size_t j = 0; j < kChains; ++j) {
+      chains[j] = hn::MulAdd(chains[j], factor, addend);
+    }
+  }
+  VF total = chains[0];
+  BRAID_UNROLL
+  for (size_t j = 1; j < kChains; ++j) total = hn::Add(total, chains[j]);
+  *sink = hn::GetLane(total);
+  return 2.0 * static_cast<double>(rounds * kChains * kLanes);
+}
+
+// Reads `count` floats, a multiple of 8 * kGroup. Returns the number of bytes.
+double ReadAll(const float* data, size_t count, float* sink) {
+  const DF d;
+  constexpr size_t kStreams = 8;
+  VF sums[kStreams];
+  BRAID_UNROLL
+  for (size_t j = 0; j < kStreams; ++j) sums[j] = hn::Zero(d);
+  for (size_t i = 0; i < count; i += kStreams * kLanes) {
+    BRAID_UNROLL
+    for (size_t j = 0; j < kStreams; ++j) {
+      sums[j] = hn::Add(sums[j], hn::LoadU(d, data + i + j * kLanes));
+    }
+  }
+  VF total = sums[0];
+  BRAID_UNROLL
+  for (size_t j = 1; j < kStreams; ++j) total = hn::Add(total, sums[j]);
+  *sink = hn::GetLane(total);
+  return static_cast<double>(count * sizeof(float));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace braid::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace braid::kernels {
+namespace {
+
+HWY_EXPORT(FmaRounds);
+HWY_EXPORT(ReadAll);
+
+constexpr size_t kFmaRounds = 2'000'000;
+constexpr size_t kReadFloats = size_t{16} << 20;  // 64 MB
+constexpr int kRuns = 5;
+
+using Clock = std::chrono::steady_clock;
+
+// What one thread found: its best rates, in units per second, per run.
+struct ThreadRates {
+  double fma[kRuns] = {};
+  double read[kRuns] = {};
+};
+
+double Rate(const std::function<double()>& work) {
+  const Clock::time_point start = Clock::now();
+  const double units = work();
+  return units / std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+Floors MeasureFloors(int threads) {
+  threads = std::max(1, threads);
+  std::vector<ThreadRates> rates(threads);
+  std::barrier barrier(threads);
+  const auto measure = [&](ThreadRates* mine) {
+    const std::vector<float> data(kReadFloats, 1.0f);
+    volatile float keep = 0;
+    float sink = 0;
+    for (int run = 0; run < kRuns; ++run) {
+      barrier.arrive_and_wait();
+      mine->fma[run] = Rate([&] {
+        return HWY_DYNAMIC_DISPATCH(FmaRounds)(kFmaRounds, 0.25f, &sink);
+      });
+      keep = keep + sink;
+    }
+    for (int run = 0; run < kRuns; ++run) {
+      barrier.arrive_and_wait();
+      mine->read[run] = Rate([&] {
+        return HWY_DYNAMIC_DISPATCH(ReadAll)(data.data(), data.size(), &sink);
+      });
+      keep = keep + sink;
+    }
+  };
+  std::vector<std::thread> workers;
+  for (int i = 1; i < threads; ++i) workers.emplace_back(measure, &rates[i]);
+  measure(&rates[0]);
+  for (std::thread& worker : workers) worker.join();
+
+  Floors floors{.threads = threads};
+  for (int run = 0; run < kRuns; ++run) {
+    double fma = 0;
+    double read = 0;
+    for (const ThreadRates& thread : rates) {
+      fma += thread.fma[run];
+      read += thread.read[run];
+    }
+    floors.fma_gflops = std::max(floors.fma_gflops, fma * 1e-9);
+    floors.read_gigabytes_per_second =
+        std::max(floors.read_gigabytes_per_second, read * 1e-9);
+  }
+  return floors;
+}
+
+}  // namespace braid::kernels
+#endif  // HWY_ONCE

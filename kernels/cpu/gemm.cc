@@ -1,0 +1,246 @@
+#include "kernels/gemm.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "kernels/cpu/scratch.h"
+#include "kernels/cpu/targets.h"
+#include "kernels/thread_pool.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/gemm.cc"
+#include "hwy/foreach_target.h"
+// After foreach_target.h, which includes this file again per instruction set.
+#include "hwy/highway.h"
+#include "kernels/cpu/math-inl.h"
+#include "kernels/cpu/micro_kernel-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace braid::kernels {
+namespace HWY_NAMESPACE {
+
+// Blocking. A block of kBlockRows x kBlockK of A (144 KB) stays in the level-2
+// cache, a panel of kBlockK x 16 of B (24 KB) in the level-1 cache.
+constexpr size_t kBlockRows = 96;  // a multiple of every kMaxRows
+constexpr size_t kBlockK = 384;
+constexpr size_t kBlockPanels = 8;
+
+// out = act(sums + bias) + residual for one row of one panel. `bias`,
+// `residual` and `out` point at 16 valid floats; the first two may be null.
+template <Activation kActivation>
+HWY_INLINE void FinishRow(const float* sums, const float* bias,
+                          const float* residual, float* out) {
+  const DF d;
+  BRAID_UNROLL
+  for (size_t j = 0; j < kVecs; ++j) {
+    const size_t at = j * kLanes;
+    VF v = hn::LoadU(d, sums + at);
+    if (bias != nullptr) v = hn::Add(v, hn::LoadU(d, bias + at));
+    v = ActivateVector<kActivation>(v);
+    if (residual != nullptr) v = hn::Add(v, hn::LoadU(d, residual + at));
+    hn::StoreU(v, d, out + at);
+  }
+}
+
+// The whole tile: `rows` rows from `row`, `panels` panels from `panel`.
+template <Activation kActivation>
+HWY_NOINLINE void FinishTile(const GemmParams& p, const float* tile, size_t ldt,
+                             size_t row, size_t rows, size_t panel,
+                             size_t panels) {
+  const size_t n = p.b->n();
+  for (size_t q = 0; q < panels; ++q) {
+    const size_t column = (panel + q) * kPanel;
+    const size_t width = std::min(kPanel, n - column);
+    const float* bias = p.bias == nullptr ? nullptr : p.bias + column;
+    if (width == kPanel) {
+      for (size_t r = 0; r < rows; ++r) {
+        const size_t at = (row + r) * p.ldc + column;
+        FinishRow<kActivation>(
+            tile + r * ldt + q * kPanel, bias,
+            p.residual == nullptr ? nullptr : p.residual + at, p.c + at);
+      }
+      continue;
+    }
+    // The last panel, where the matrix ends inside it.
+    HWY_ALIGN float padded_bias[kPanel] = {};
+    HWY_ALIGN float padded_residual[kPanel] = {};
+    HWY_ALIGN float padded_out[kPanel];
+    if (bias != nullptr) std::memcpy(padded_bias, bias, width * sizeof(float));
+    for (size_t r = 0; r < rows; ++r) {
+      const size_t at = (row + r) * p.ldc + column;
+      if (p.residual != nullptr) {
+        std::memcpy(padded_residual, p.residual + at, width * sizeof(float));
+      }
+      FinishRow<kActivation>(
+          tile + r * ldt + q * kPanel, bias == nullptr ? nullptr : padded_bias,
+          p.residual == nullptr ? nullptr : padded_residual, padded_out);
+      std::memcpy(p.c + at, padded_out, width * sizeof(float));
+    }
+  }
+}
+
+HWY_INLINE void Finish(const GemmParams& p, const float* tile, size_t ldt,
+                       size_t row, size_t rows, size_t panel, size_t panels) {
+  switch (p.activation) {
+    case Activation::kNone:
+      FinishTile<Activation::kNone>(p, tile, ldt, row, rows, panel, panels);
+      break;
+    case Activation::kGelu:
+      FinishTile<Activation::kGelu>(p, tile, ldt, row, rows, panel, panels);
+      break;
+    case Activation::kSilu:
+      FinishTile<Activation::kSilu>(p, tile, ldt, row, rows, panel, panels);
+      break;
+    case Activation::kRelu2:
+      FinishTile<Activation::kRelu2>(p, tile, ldt, row, rows, panel, panels);
+      break;
+  }
+}
+
+// One task: rows [row, row + rows) of the output, rows <= kBlockRows, in the
+// columns of `panels` panels from `panel`, panels <= kBlockPanels.
+void GemmBlock(const GemmParams& p, size_t row, size_t rows, size_t panel,
+               size_t panels) {
+  const size_t k = p.b->k();
+  const size_t panel_stride = k * kPanel;
+  // Rows are dealt evenly over the tiles: seven become 4 + 3, not 6 + 1.
+  const size_t tiles = (rows + kMaxRows - 1) / kMaxRows;
+  const size_t tile_rows = rows / tiles;
+  const size_t longer_tiles = rows % tiles;
+  // A single tile has no use for a panel after its pass, so it takes several
+  // at once to have enough independent additions in flight.
+  const size_t panels_at_once = tiles == 1 ? 4 : kMainPanels;
+  const size_t k_blocks =
+      tiles == 1 ? 1 : std::max<size_t>(1, (k + kBlockK - 1) / kBlockK);
+  const size_t k_step = (k + k_blocks - 1) / k_blocks;
+  // Sums of all tiles while k is cut, of one tile otherwise.
+  const size_t tile_floats = kMaxRows * panels_at_once * kPanel;
+  const size_t groups = (panels + panels_at_once - 1) / panels_at_once;
+  float* scratch =
+      ThreadScratch(k_blocks == 1 ? tile_floats : tile_floats * tiles * groups);
+
+  for (size_t block = 0; block < k_blocks; ++block) {
+    const size_t k_begin = std::min(k, block * k_step);
+    const size_t k_count = std::min(k_step, k - k_begin);
+    for (size_t group = 0; group < groups; ++group) {
+      const size_t first = panel + group * panels_at_once;
+      const size_t count = std::min(panels_at_once, panel + panels - first);
+      const float* b = p.b->data() + first * panel_stride + k_begin * kPanel;
+      const size_t ldt = panels_at_once * kPanel;
+      size_t at = row;
+      for (size_t tile = 0; tile < tiles; ++tile) {
+        const size_t tile_height = tile_rows + (tile < longer_tiles ? 1 : 0);
+        float* sums = k_blocks == 1
+                          ? scratch
+                          : scratch + (group * tiles + tile) * tile_floats;
+        TileOfPanels<Layout::kRowMajor>(tile_height, count,
+                                        p.a + at * p.lda + k_begin, p.lda, b,
+                                        panel_stride, k_count, sums, ldt,
+                                        /*accumulate=*/block > 0);
+        if (block + 1 == k_blocks) {
+          Finish(p, sums, ldt, at, tile_height, first, count);
+        }
+        at += tile_height;
+      }
+    }
+  }
+}
+
+const char* TargetName() { return hwy::TargetName(HWY_TARGET); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace braid::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace braid::kernels {
+namespace {
+
+HWY_EXPORT(GemmBlock);
+HWY_EXPORT(TargetName);
+
+constexpr std::align_val_t kAlignment{64};
+constexpr size_t kPanelColumns = 16;
+constexpr size_t kRowsPerTask = 96;
+constexpr size_t kPanelsPerTask = 8;
+// Fewer multiply-adds than this are not worth waking a thread for.
+constexpr size_t kMinTaskWork = 100'000;
+
+size_t PanelCount(size_t n) { return (n + kPanelColumns - 1) / kPanelColumns; }
+
+}  // namespace
+
+void PackedWeights::AlignedFree::operator()(float* p) const {
+  ::operator delete[](p, kAlignment);
+}
+
+PackedWeights::PackedWeights() = default;
+PackedWeights::~PackedWeights() = default;
+PackedWeights::PackedWeights(PackedWeights&&) noexcept = default;
+PackedWeights& PackedWeights::operator=(PackedWeights&&) noexcept = default;
+
+PackedWeights PackedWeights::Pack(const float* weights, size_t n, size_t k) {
+  PackedWeights packed;
+  packed.n_ = n;
+  packed.k_ = k;
+  const size_t panels = PanelCount(n);
+  packed.data_.reset(new (kAlignment) float[panels * k * kPanelColumns]);
+  for (size_t p = 0; p < panels; ++p) {
+    float* panel = packed.data_.get() + p * k * kPanelColumns;
+    const size_t width = std::min(kPanelColumns, n - p * kPanelColumns);
+    for (size_t i = 0; i < k; ++i) {
+      for (size_t j = 0; j < kPanelColumns; ++j) {
+        panel[i * kPanelColumns + j] =
+            j < width ? weights[(p * kPanelColumns + j) * k + i] : 0.0f;
+      }
+    }
+  }
+  return packed;
+}
+
+size_t PackedWeights::bytes() const {
+  return PanelCount(n_) * kPanelColumns * k_ * sizeof(float);
+}
+
+void Gemm(const GemmParams& params, ThreadPool* pool) {
+  const size_t panels = PanelCount(params.b->n());
+  if (params.m == 0 || panels == 0) return;
+
+  // Row blocks of even height, then enough column blocks to feed the threads.
+  const size_t row_blocks = (params.m + kRowsPerTask - 1) / kRowsPerTask;
+  const size_t threads = pool == nullptr ? 1 : pool->num_threads();
+  const size_t wanted_column_blocks =
+      (threads * 4 + row_blocks - 1) / row_blocks;
+  size_t panels_per_task = std::clamp<size_t>(
+      panels / std::max<size_t>(1, wanted_column_blocks), 1, kPanelsPerTask);
+  // Few rows are fastest over four panels at once.
+  if (panels_per_task > 4) panels_per_task = panels_per_task / 4 * 4;
+  const size_t column_blocks = (panels + panels_per_task - 1) / panels_per_task;
+
+  const auto run = [&](size_t begin, size_t end) {
+    for (size_t task = begin; task < end; ++task) {
+      const size_t row_block = task / column_blocks;
+      const size_t row = row_block * params.m / row_blocks;
+      const size_t row_end = (row_block + 1) * params.m / row_blocks;
+      const size_t panel = task % column_blocks * panels_per_task;
+      HWY_DYNAMIC_DISPATCH(GemmBlock)
+      (params, row, row_end - row, panel,
+       std::min(panels_per_task, panels - panel));
+    }
+  };
+  const size_t tasks = row_blocks * column_blocks;
+  if (pool == nullptr) {
+    run(0, tasks);
+    return;
+  }
+  const size_t task_work = (params.m + row_blocks - 1) / row_blocks *
+                           panels_per_task * kPanelColumns * params.b->k();
+  pool->ParallelFor(tasks, kMinTaskWork / std::max<size_t>(1, task_work) + 1,
+                    run);
+}
+
+const char* KernelTarget() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }
+
+}  // namespace braid::kernels
+#endif  // HWY_ONCE

@@ -1,0 +1,183 @@
+// The register-tiled inner loop of every matrix product, and the packing of its
+// right operand. Included once per instruction set.
+#if defined(BRAID_KERNELS_CPU_MICRO_KERNEL_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef BRAID_KERNELS_CPU_MICRO_KERNEL_INL_H_
+#undef BRAID_KERNELS_CPU_MICRO_KERNEL_INL_H_
+#else
+#define BRAID_KERNELS_CPU_MICRO_KERNEL_INL_H_
+#endif
+
+#include <cstddef>
+#include <cstring>
+
+#include "hwy/highway.h"
+#include "kernels/cpu/math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace braid::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Vector registers that hold accumulators: all of them but those for the right
+// operand and one broadcast value.
+#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM_A64
+inline constexpr size_t kAccumulators = 24;  // of 32 registers
+#else
+inline constexpr size_t kAccumulators = 12;  // of 16 registers
+#endif
+
+inline constexpr size_t kPanel = kGroup;  // columns of a panel
+// Rows of the widest tile: 12 (two panels) with AVX-512, 6 with AVX2 and NEON.
+inline constexpr size_t kMaxRows =
+    kVecs == 1 ? kAccumulators / 2
+               : (kAccumulators / kVecs > 0 ? kAccumulators / kVecs : 1);
+// Panels that a widest tile covers at once.
+inline constexpr size_t kMainPanels = kVecs == 1 ? 2 : 1;
+
+// How the left operand lies in memory: element (row, k) at a[row * lda + k], or
+// at a[k * lda + row].
+enum class Layout { kRowMajor, kColumnMajor };
+
+// C[r][j] (+)= sum over k of A[r][k] * B[k][j], for kRows rows and kPanels
+// panels of 16 columns. B lies in panels [k][16], `panel_stride` floats apart.
+// With `accumulate`, continues the chain of additions that C holds.
+template <size_t kRows, size_t kPanels, Layout kLayout>
+HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, size_t lda,
+                              const float* HWY_RESTRICT b, size_t panel_stride,
+                              size_t k, float* HWY_RESTRICT c, size_t ldc,
+                              bool accumulate) {
+  const DF d;
+  VF acc[kRows][kPanels * kVecs];
+  BRAID_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    BRAID_UNROLL
+    for (size_t j = 0; j < kPanels * kVecs; ++j) {
+      acc[r][j] =
+          accumulate ? hn::LoadU(d, c + r * ldc + j * kLanes) : hn::Zero(d);
+    }
+  }
+  for (size_t i = 0; i < k; ++i) {
+    VF column[kPanels * kVecs];
+    BRAID_UNROLL
+    for (size_t j = 0; j < kPanels * kVecs; ++j) {
+      column[j] = hn::LoadU(d, b + (j / kVecs) * panel_stride + i * kPanel +
+                                   (j % kVecs) * kLanes);
+    }
+    BRAID_UNROLL
+    for (size_t r = 0; r < kRows; ++r) {
+      const VF value = hn::Set(
+          d, kLayout == Layout::kRowMajor ? a[r * lda + i] : a[i * lda + r]);
+      BRAID_UNROLL
+      for (size_t j = 0; j < kPanels * kVecs; ++j) {
+        acc[r][j] = hn::MulAdd(value, column[j], acc[r][j]);
+      }
+    }
+  }
+  BRAID_UNROLL
+  for (size_t r = 0; r < kRows; ++r) {
+    BRAID_UNROLL
+    for (size_t j = 0; j < kPanels * kVecs; ++j) {
+      hn::StoreU(acc[r][j], d, c + r * ldc + j * kLanes);
+    }
+  }
+}
+
+// The same, in halves where the accumulators do not fit the registers.
+template <size_t kRows, size_t kPanels, Layout kLayout>
+HWY_INLINE void FittingKernel(const float* a, size_t lda, const float* b,
+                              size_t panel_stride, size_t k, float* c,
+                              size_t ldc, bool accumulate) {
+  if constexpr (kPanels > 1 && kRows * kPanels * kVecs > kAccumulators) {
+    constexpr size_t kHalf = kPanels / 2;
+    FittingKernel<kRows, kHalf, kLayout>(a, lda, b, panel_stride, k, c, ldc,
+                                         accumulate);
+    FittingKernel<kRows, kHalf, kLayout>(a, lda, b + kHalf * panel_stride,
+                                         panel_stride, k, c + kHalf * kPanel,
+                                         ldc, accumulate);
+  } else {
+    MicroKernel<kRows, kPanels, kLayout>(a, lda, b, panel_stride, k, c, ldc,
+                                         accumulate);
+  }
+}
+
+// The same, for a number of rows (1 to kMaxRows) known at run time.
+template <size_t kPanels, Layout kLayout, size_t kRows = kMaxRows>
+HWY_INLINE void Tile(size_t rows, const float* a, size_t lda, const float* b,
+                     size_t panel_stride, size_t k, float* c, size_t ldc,
+                     bool accumulate) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) {
+      Tile<kPanels, kLayout, kRows - 1>(rows, a, lda, b, panel_stride, k, c,
+                                        ldc, accumulate);
+      return;
+    }
+  }
+  FittingKernel<kRows, kPanels, kLayout>(a, lda, b, panel_stride, k, c, ldc,
+                                         accumulate);
+}
+
+// The same, for any number of panels.
+template <Layout kLayout>
+HWY_INLINE void TileOfPanels(size_t rows, size_t panels, const float* a,
+                             size_t lda, const float* b, size_t panel_stride,
+                             size_t k, float* c, size_t ldc, bool accumulate) {
+  while (panels > 0) {
+    const size_t step = panels >= 4 ? 4 : panels >= 2 ? 2 : 1;
+    if (step == 4) {
+      Tile<4, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, accumulate);
+    } else if (step == 2) {
+      Tile<2, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, accumulate);
+    } else {
+      Tile<1, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, accumulate);
+    }
+    panels -= step;
+    b += step * panel_stride;
+    c += step * kPanel;
+  }
+}
+
+constexpr size_t PanelsFor(size_t columns) {
+  return (columns + kPanel - 1) / kPanel;
+}
+
+// Packs B [k, n] (rows `ldb` apart) into panels [n / 16][panel_k][16], zeros in
+// the padding; panel_k >= k.
+HWY_INLINE void PackColumns(const float* b, size_t ldb, size_t k, size_t n,
+                            size_t panel_k, float* out) {
+  for (size_t p = 0; p < PanelsFor(n); ++p) {
+    float* panel = out + p * panel_k * kPanel;
+    const size_t width = HWY_MIN(kPanel, n - p * kPanel);
+    for (size_t i = 0; i < k; ++i) {
+      const float* from = b + i * ldb + p * kPanel;
+      float* to = panel + i * kPanel;
+      if (width == kPanel) {
+        std::memcpy(to, from, kPanel * sizeof(float));
+      } else {
+        std::memcpy(to, from, width * sizeof(float));
+        std::memset(to + width, 0, (kPanel - width) * sizeof(float));
+      }
+    }
+    std::memset(panel + k * kPanel, 0, (panel_k - k) * kPanel * sizeof(float));
+  }
+}
+
+// Packs B^T, given as [n, k] (rows `ldb` apart), into panels [n / 16][k][16].
+HWY_INLINE void PackRows(const float* b, size_t ldb, size_t n, size_t k,
+                         float* out) {
+  for (size_t p = 0; p < PanelsFor(n); ++p) {
+    float* panel = out + p * k * kPanel;
+    const float* from = b + p * kPanel * ldb;
+    const size_t width = HWY_MIN(kPanel, n - p * kPanel);
+    if (width < kPanel) std::memset(panel, 0, k * kPanel * sizeof(float));
+    for (size_t i = 0; i < k; ++i) {
+      for (size_t j = 0; j < width; ++j)
+        panel[i * kPanel + j] = from[j * ldb + i];
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace braid::kernels
+HWY_AFTER_NAMESPACE();
+
+#endif  // BRAID_KERNELS_CPU_MICRO_KERNEL_INL_H_
