@@ -26,7 +26,7 @@ namespace braid::retrieval {
 struct DocumentWrite {
   std::string id;
   std::string title;
-  std::string text;          // UTF-8
+  std::string text;  // UTF-8
   std::string media_type;
   std::string content_hash;
   Metadata metadata;
@@ -53,7 +53,7 @@ struct LogEntry {
   uint64_t version = 0;
   ChunkId first_chunk = 0;  // chunks this version brought (kPut)
   uint32_t chunk_count = 0;
-  ChunkId removed_first_chunk = 0;  // chunks of the version it replaced or
+  ChunkId removed_first_chunk = 0;   // chunks of the version it replaced or
   uint32_t removed_chunk_count = 0;  // deleted
 };
 
@@ -64,9 +64,15 @@ struct CollectionCounters {
 };
 
 struct StoreOptions {
-  rocksdb::Env* env = nullptr;             // null: the process's file system
-  std::function<absl::Time()> clock;       // null: absl::Now
+  rocksdb::Env* env = nullptr;        // null: the process's file system
+  std::function<absl::Time()> clock;  // null: absl::Now
   size_t block_cache_bytes = 64 << 20;
+  // Request ids remembered per collection.
+  uint64_t max_request_ids = 100000;
+  // Opens a store whose write-ahead log is damaged before its tail up to the
+  // last intact write, instead of failing with DATA_LOSS. Loses what came
+  // after: for an operator to ask for, never a default.
+  bool recover_to_last_intact_write = false;
 };
 
 // A consistent, immutable view of the store. Thread-safe. Holding one keeps
@@ -81,6 +87,11 @@ class StoreSnapshot {
   // The document's whole text.
   virtual absl::StatusOr<std::string> GetText(absl::string_view collection,
                                               absl::string_view id) const = 0;
+  // Bytes of the text of `document`, which this snapshot returned; reads only
+  // what is asked for. OUT_OF_RANGE if `range` is not inside the text.
+  virtual absl::StatusOr<std::string> GetTextRange(
+      absl::string_view collection, const DocumentInfo& document,
+      const ByteRange& range) const = 0;
   // Documents with an id above `after`, ascending, at most `limit`.
   virtual absl::StatusOr<std::vector<DocumentInfo>> ListDocuments(
       absl::string_view collection, absl::string_view after,
@@ -118,11 +129,13 @@ class Store {
   virtual ~Store() = default;
 
   // Opens the store in `directory`, creating it. UNAVAILABLE if another process
-  // has it open; DATA_LOSS if RocksDB finds it corrupt.
+  // has it open; DATA_LOSS if RocksDB finds it corrupt. The store stays open
+  // (and locked) until it and all its snapshots are gone.
   static absl::StatusOr<std::unique_ptr<Store>> Open(
       const std::string& directory, const StoreOptions& options);
 
-  // ALREADY_EXISTS if it is there.
+  // ALREADY_EXISTS if it is there; INVALID_ARGUMENT naming the field. A
+  // create_time of 0 is set by the clock.
   virtual absl::Status CreateCollection(const CollectionConfig& config) = 0;
   virtual absl::StatusOr<CollectionConfig> GetCollection(
       absl::string_view collection) const = 0;
@@ -136,7 +149,10 @@ class Store {
   // batch. One result per document, in order: a document that is refused does
   // not stop the others. kUnchanged when the stored content_hash, title and
   // metadata are the same and `force` is false. A `request_id` seen before (the
-  // last 100,000 per collection are kept) returns its first result.
+  // last 100,000 per collection are kept) returns its first result. Versions
+  // count from 1 and go on after a delete: (id, version) never names two texts.
+  // INVALID_ARGUMENT for an id that is empty, over 512 bytes or not UTF-8, a
+  // chunk outside the text, or vectors of the wrong size.
   virtual std::vector<absl::StatusOr<WriteResult>> PutDocuments(
       absl::string_view collection, absl::Span<const DocumentWrite> documents,
       bool force) = 0;
@@ -150,7 +166,8 @@ class Store {
   virtual std::shared_ptr<const StoreSnapshot> snapshot() const = 0;
 
   // Blocks until the collection's newest sequence is above `after`, or until
-  // `deadline`, or until CloseWaiters; returns the newest sequence.
+  // `deadline`, or until CloseWaiters; returns the newest sequence. Returns 0
+  // at once if there is no such collection (any more).
   virtual Sequence WaitForWrite(absl::string_view collection, Sequence after,
                                 absl::Time deadline) const = 0;
   // Wakes all waiters, now and from now on.

@@ -1,0 +1,178 @@
+#include "retrieval/store/database.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "rocksdb/cache.h"
+#include "rocksdb/convenience.h"
+#include "rocksdb/env.h"
+#include "rocksdb/filter_policy.h"
+#include "rocksdb/table.h"
+
+namespace braid::retrieval {
+namespace {
+
+constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
+    "default", "documents", "texts",    "chunks",
+    "vectors", "log",       "requests", "retired"};
+
+// The best of the codecs this RocksDB was built with.
+rocksdb::CompressionType Compression(rocksdb::CompressionType wanted) {
+  const std::vector<rocksdb::CompressionType> have =
+      rocksdb::GetSupportedCompressions();
+  return std::find(have.begin(), have.end(), wanted) != have.end()
+             ? wanted
+             : rocksdb::kNoCompression;
+}
+
+rocksdb::ColumnFamilyOptions FamilyOptions(
+    Family family, const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.format_version = 5;
+
+  rocksdb::ColumnFamilyOptions options;
+  options.write_buffer_size = 8 << 20;
+  options.compression = Compression(rocksdb::kLZ4Compression);
+  if (family == kTexts) {
+    options.compression = Compression(rocksdb::kZSTD);
+    options.write_buffer_size = 32 << 20;
+    table.block_size = 16 << 10;
+  } else if (family == kVectors) {
+    // Unit vectors do not compress.
+    options.compression = rocksdb::kNoCompression;
+    options.write_buffer_size = 32 << 20;
+    table.block_size = 16 << 10;
+  }
+  options.bottommost_compression = options.compression;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+rocksdb::DBOptions DatabaseOptions(const StoreOptions& options) {
+  rocksdb::DBOptions db;
+  if (options.env != nullptr) db.env = options.env;
+  db.create_if_missing = true;
+  db.create_missing_column_families = true;
+  db.paranoid_checks = true;
+  db.max_background_jobs = 2;
+  db.max_open_files = 256;
+  // Bounds memory (all memtables together) and the replay at the next open.
+  db.db_write_buffer_size = 96 << 20;
+  db.max_total_wal_size = 128 << 20;
+  db.track_and_verify_wals_in_manifest = true;
+  db.info_log_level = rocksdb::WARN_LEVEL;
+  db.keep_log_file_num = 3;
+  db.max_log_file_size = 4 << 20;
+  // Every acknowledged write is synced, so only the tail of the log may be
+  // incomplete; anything else is a loss that has to be seen.
+  db.wal_recovery_mode =
+      options.recover_to_last_intact_write
+          ? rocksdb::WALRecoveryMode::kPointInTimeRecovery
+          : rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  return db;
+}
+
+// Makes `directory` with all its parents, and their names durable.
+absl::Status CreateDirectory(rocksdb::Env* env, const std::string& directory) {
+  for (size_t end = directory.find('/', 1);;
+       end = directory.find('/', end + 1)) {
+    const std::string path = directory.substr(0, end);
+    if (!env->FileExists(path).ok()) {
+      const rocksdb::Status status = env->CreateDirIfMissing(path);
+      if (!status.ok()) {
+        return FromRocksDb(status, absl::StrCat("cannot create ", path));
+      }
+      const size_t slash = path.rfind('/');
+      const std::string parent = slash == std::string::npos ? "."
+                                 : slash == 0               ? "/"
+                                              : path.substr(0, slash);
+      std::unique_ptr<rocksdb::Directory> handle;
+      // Not every file system can sync a directory; the ones that need it can.
+      if (env->NewDirectory(parent, &handle).ok()) (void)handle->Fsync();
+    }
+    if (end == std::string::npos) return absl::OkStatus();
+  }
+}
+
+}  // namespace
+
+absl::Status FromRocksDb(const rocksdb::Status& status,
+                         absl::string_view what) {
+  if (status.ok()) return absl::OkStatus();
+  const std::string message = absl::StrCat(what, ": ", status.ToString());
+  if (status.IsCorruption()) return absl::DataLossError(message);
+  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message);
+  if (status.IsMemoryLimit()) return absl::ResourceExhaustedError(message);
+  if (status.IsNotFound() || status.IsPathNotFound()) {
+    return absl::NotFoundError(message);
+  }
+  if (status.IsInvalidArgument()) return absl::FailedPreconditionError(message);
+  if (status.IsNotSupported()) return absl::UnimplementedError(message);
+  if (status.IsBusy() || status.IsTryAgain() || status.IsTimedOut() ||
+      status.IsShutdownInProgress() || status.IsIOError()) {
+    return absl::UnavailableError(message);
+  }
+  return absl::InternalError(message);
+}
+
+absl::StatusOr<std::shared_ptr<Database>> Database::Open(
+    const std::string& directory, const StoreOptions& options) {
+  if (directory.empty()) {
+    return absl::InvalidArgumentError("the store needs a directory");
+  }
+  rocksdb::Env* env =
+      options.env != nullptr ? options.env : rocksdb::Env::Default();
+  if (absl::Status status = CreateDirectory(env, directory); !status.ok()) {
+    return status;
+  }
+  const std::shared_ptr<rocksdb::Cache> cache =
+      rocksdb::NewLRUCache(options.block_cache_bytes);
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (int family = 0; family < kFamilyCount; ++family) {
+    descriptors.emplace_back(kFamilyNames[family],
+                             FamilyOptions(static_cast<Family>(family), cache));
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(
+      DatabaseOptions(options), directory, descriptors, &handles, &db);
+  if (!status.ok()) {
+    if (status.IsIOError() && absl::StrContains(status.ToString(), "LOCK")) {
+      return absl::UnavailableError(absl::StrCat(
+          "the store in ", directory,
+          " is open already, here or in another process: ", status.ToString()));
+    }
+    return FromRocksDb(status,
+                       absl::StrCat("cannot open the store in ", directory));
+  }
+  std::shared_ptr<Database> database(new Database());
+  database->db_.reset(db);
+  std::copy(handles.begin(), handles.end(), database->families_.begin());
+  return database;
+}
+
+Database::~Database() {
+  for (rocksdb::ColumnFamilyHandle* family : families_) {
+    if (family != nullptr) db_->DestroyColumnFamilyHandle(family);
+  }
+}
+
+absl::StatusOr<std::optional<rocksdb::PinnableSlice>> Database::Get(
+    const rocksdb::Snapshot* snapshot, Family family,
+    const std::string& key) const {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot;
+  std::optional<rocksdb::PinnableSlice> value(std::in_place);
+  const rocksdb::Status status =
+      db_->Get(options, families_[family], key, &*value);
+  if (status.IsNotFound()) return std::optional<rocksdb::PinnableSlice>();
+  if (!status.ok()) return FromRocksDb(status, "reading the store");
+  return value;
+}
+
+}  // namespace braid::retrieval

@@ -1,0 +1,97 @@
+// One open RocksDB with its column families.
+#ifndef BRAID_RETRIEVAL_STORE_DATABASE_H_
+#define BRAID_RETRIEVAL_STORE_DATABASE_H_
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "retrieval/store/store.h"
+#include "rocksdb/db.h"
+#include "rocksdb/iterator.h"
+
+namespace braid::retrieval {
+
+// What lies where:
+//   kMeta       global counters, collections, counters of each collection
+//   kDocuments  DocumentInfo by document id
+//   kTexts      document texts in pieces of kTextPieceBytes
+//   kChunks     chunk spans by chunk id
+//   kVectors    little-endian floats by chunk id; not compressed
+//   kLog        the operation log by sequence
+//   kRequests   results by request id
+//   kRetired    last version of deleted documents: a document that comes back
+//               goes on counting, so (id, version) never names two texts
+enum Family {
+  kMeta,
+  kDocuments,
+  kTexts,
+  kChunks,
+  kVectors,
+  kLog,
+  kRequests,
+  kRetired,
+  kFamilyCount,
+};
+
+// A passage is read without reading all of a long document.
+inline constexpr uint64_t kTextPieceBytes = 32 << 10;
+
+// `what` says what was being done.
+absl::Status FromRocksDb(const rocksdb::Status& status, absl::string_view what);
+
+// Thread-safe. Held by the store and by every snapshot, so RocksDB closes (and
+// gives its lock back) after the last of them.
+class Database {
+ public:
+  static absl::StatusOr<std::shared_ptr<Database>> Open(
+      const std::string& directory, const StoreOptions& options);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  rocksdb::DB* db() const { return db_.get(); }
+  rocksdb::ColumnFamilyHandle* family(Family family) const {
+    return families_[family];
+  }
+
+  // `snapshot` may be null: the newest state.
+  absl::StatusOr<std::optional<rocksdb::PinnableSlice>> Get(
+      const rocksdb::Snapshot* snapshot, Family family,
+      const std::string& key) const;
+
+  // The record under `key`; nothing if there is none; DATA_LOSS if it does not
+  // parse.
+  template <typename Record>
+  absl::StatusOr<std::optional<Record>> GetRecord(
+      const rocksdb::Snapshot* snapshot, Family family,
+      const std::string& key) const {
+    absl::StatusOr<std::optional<rocksdb::PinnableSlice>> value =
+        Get(snapshot, family, key);
+    if (!value.ok()) return value.status();
+    if (!value->has_value()) return std::optional<Record>();
+    std::optional<Record> record(std::in_place);
+    if (!record->ParseFromArray((*value)->data(),
+                                static_cast<int>((*value)->size()))) {
+      return absl::DataLossError(
+          absl::StrCat("the store holds a broken ", Record().GetTypeName()));
+    }
+    return record;
+  }
+
+ private:
+  Database() = default;
+
+  std::unique_ptr<rocksdb::DB> db_;
+  std::array<rocksdb::ColumnFamilyHandle*, kFamilyCount> families_{};
+};
+
+}  // namespace braid::retrieval
+
+#endif  // BRAID_RETRIEVAL_STORE_DATABASE_H_

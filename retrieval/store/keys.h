@@ -1,0 +1,90 @@
+// Keys of the store. Numbers are big-endian, so that RocksDB's byte order is
+// the numeric order; a variable part (a document or request id) always comes
+// last, so no two keys can be confused whatever bytes the id holds.
+#ifndef BRAID_RETRIEVAL_STORE_KEYS_H_
+#define BRAID_RETRIEVAL_STORE_KEYS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "retrieval/types.h"
+
+namespace braid::retrieval::keys {
+
+using CollectionNumber = uint32_t;
+
+inline void AppendFixed32(uint32_t value, std::string* out) {
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    out->push_back(static_cast<char>(value >> shift));
+  }
+}
+
+inline void AppendFixed64(uint64_t value, std::string* out) {
+  AppendFixed32(static_cast<uint32_t>(value >> 32), out);
+  AppendFixed32(static_cast<uint32_t>(value), out);
+}
+
+// Start of all keys of a collection; Prefix(n + 1) is past the last of them.
+inline std::string Prefix(CollectionNumber collection) {
+  std::string key;
+  AppendFixed32(collection, &key);
+  return key;
+}
+
+// kMeta
+inline std::string Global() { return "g"; }
+inline std::string CollectionPrefix() { return "c"; }
+inline std::string Collection(absl::string_view id) {
+  return CollectionPrefix() + std::string(id);
+}
+inline std::string Counters(CollectionNumber collection) {
+  return "n" + Prefix(collection);
+}
+
+// kDocuments and kRetired
+inline std::string Document(CollectionNumber collection, absl::string_view id) {
+  return Prefix(collection).append(id.data(), id.size());
+}
+
+// kChunks, kVectors, kLog: by chunk id or sequence.
+inline std::string Numbered(CollectionNumber collection, uint64_t number) {
+  std::string key = Prefix(collection);
+  AppendFixed64(number, &key);
+  return key;
+}
+
+// kTexts: texts lie in pieces, under the sequence of the write that brought
+// them.
+inline std::string TextPiece(CollectionNumber collection, Sequence sequence,
+                             uint32_t piece) {
+  std::string key = Numbered(collection, sequence);
+  AppendFixed32(piece, &key);
+  return key;
+}
+
+// kRequests: the result by request id, and the ids in order of arrival.
+inline std::string Request(CollectionNumber collection, absl::string_view id) {
+  return Prefix(collection).append("i").append(id.data(), id.size());
+}
+inline std::string RequestPosition(CollectionNumber collection,
+                                   uint64_t position) {
+  std::string key = Prefix(collection) + "p";
+  AppendFixed64(position, &key);
+  return key;
+}
+
+// The number at the end of a key of Numbered.
+inline std::optional<uint64_t> ParseNumber(absl::string_view key) {
+  if (key.size() != 12) return std::nullopt;
+  uint64_t value = 0;
+  for (const char byte : key.substr(4)) {
+    value = value << 8 | static_cast<uint8_t>(byte);
+  }
+  return value;
+}
+
+}  // namespace braid::retrieval::keys
+
+#endif  // BRAID_RETRIEVAL_STORE_KEYS_H_

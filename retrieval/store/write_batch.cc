@@ -1,0 +1,335 @@
+#include "retrieval/store/write_batch.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "retrieval/store/keys.h"
+#include "retrieval/store/records.h"
+
+namespace braid::retrieval {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "vectors are stored as they lie in memory");
+
+constexpr size_t kMaxDocumentIdBytes = 512;
+constexpr size_t kMaxRequestIdBytes = 512;
+
+// Well-formed UTF-8: no overlong forms, no surrogates, nothing past U+10FFFF.
+bool IsUtf8(absl::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const uint8_t lead = text[i];
+    size_t length = 1;
+    uint32_t point = lead;
+    if (lead >= 0x80) {
+      if (lead < 0xC2 || lead > 0xF4) return false;
+      length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+      if (text.size() - i < length) return false;
+      point = lead & (0x7F >> length);
+      for (size_t k = 1; k < length; ++k) {
+        const uint8_t byte = text[i + k];
+        if ((byte & 0xC0) != 0x80) return false;
+        point = point << 6 | (byte & 0x3F);
+      }
+      if (length == 3 && (point < 0x800 || (point >= 0xD800 && point < 0xE000)))
+        return false;
+      if (length == 4 && (point < 0x10000 || point > 0x10FFFF)) return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
+absl::Status ValidateDocumentId(absl::string_view id) {
+  if (id.empty() || id.size() > kMaxDocumentIdBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("document_id: has ", id.size(), " bytes, not 1 to ",
+                     kMaxDocumentIdBytes));
+  }
+  if (!IsUtf8(id)) {
+    return absl::InvalidArgumentError("document_id: is not UTF-8");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+CollectionBatch::CollectionBatch(const Database* database,
+                                 braid::store::CollectionRecord collection,
+                                 uint64_t max_request_ids)
+    : database_(database),
+      collection_(std::move(collection)),
+      max_request_ids_(max_request_ids),
+      batch_(std::make_unique<rocksdb::WriteBatchWithIndex>(
+          rocksdb::BytewiseComparator(), 0, /*overwrite_key=*/true)) {}
+
+absl::StatusOr<CollectionBatch> CollectionBatch::Begin(
+    const Database* database, absl::string_view collection,
+    uint64_t max_request_ids) {
+  auto record = database->GetRecord<braid::store::CollectionRecord>(
+      nullptr, kMeta, keys::Collection(collection));
+  if (!record.ok()) return record.status();
+  if (!record->has_value()) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no collection \"", collection, "\""));
+  }
+  CollectionBatch batch(database, **record, max_request_ids);
+  auto global = database->GetRecord<braid::store::GlobalRecord>(nullptr, kMeta,
+                                                                keys::Global());
+  if (!global.ok()) return global.status();
+  batch.global_ = global->value_or(braid::store::GlobalRecord());
+  auto counters = database->GetRecord<braid::store::CountersRecord>(
+      nullptr, kMeta, keys::Counters(batch.collection_.number()));
+  if (!counters.ok()) return counters.status();
+  batch.counters_ = counters->value_or(braid::store::CountersRecord());
+  return batch;
+}
+
+template <typename Record>
+absl::StatusOr<std::optional<Record>> CollectionBatch::Read(
+    Family family, const std::string& key) {
+  rocksdb::PinnableSlice value;
+  const rocksdb::Status status =
+      batch_->GetFromBatchAndDB(database_->db(), rocksdb::ReadOptions(),
+                                database_->family(family), key, &value);
+  if (status.IsNotFound()) return std::optional<Record>();
+  if (!status.ok()) return FromRocksDb(status, "reading the store");
+  std::optional<Record> record(std::in_place);
+  if constexpr (std::is_same_v<Record, std::string>) {
+    record->assign(value.data(), value.size());
+  } else if (!record->ParseFromArray(value.data(),
+                                     static_cast<int>(value.size()))) {
+    return absl::DataLossError(
+        absl::StrCat("the store holds a broken ", record->GetTypeName()));
+  }
+  return record;
+}
+
+void CollectionBatch::Write(Family family, const std::string& key,
+                            absl::string_view value) {
+  batch_->Put(database_->family(family), key,
+              rocksdb::Slice(value.data(), value.size()));
+}
+
+template <typename Record>
+void CollectionBatch::WriteRecord(Family family, const std::string& key,
+                                  const Record& record) {
+  Write(family, key, record.SerializeAsString());
+}
+
+absl::Status CollectionBatch::Validate(const DocumentWrite& write) const {
+  if (absl::Status status = ValidateDocumentId(write.id); !status.ok()) {
+    return status;
+  }
+  if (write.request_id.size() > kMaxRequestIdBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("request_id: has ", write.request_id.size(),
+                     " bytes, at most ", kMaxRequestIdBytes, " are allowed"));
+  }
+  constexpr size_t kMaxChunks = std::numeric_limits<uint32_t>::max();
+  if (write.chunks.size() > kMaxChunks ||
+      write.text.size() / kTextPieceBytes >= kMaxChunks) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("document \"", write.id, "\" is too large"));
+  }
+  if (write.vectors.size() != write.chunks.size() * collection_.dimension()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("document \"", write.id, "\" has ", write.vectors.size(),
+                     " vector elements for ", write.chunks.size(),
+                     " chunks of dimension ", collection_.dimension()));
+  }
+  for (size_t i = 0; i < write.chunks.size(); ++i) {
+    const ByteRange& range = write.chunks[i].text_range;
+    if (range.begin > range.end || range.end > write.text.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("chunk ", i, " of document \"", write.id,
+                       "\" covers bytes ", range.begin, " to ", range.end,
+                       " of a text of ", write.text.size(), " bytes"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<WriteResult> CollectionBatch::Put(const DocumentWrite& write,
+                                                 bool force, absl::Time now) {
+  if (absl::Status status = Validate(write); !status.ok()) return status;
+  const keys::CollectionNumber number = collection_.number();
+  if (!write.request_id.empty()) {
+    auto earlier = Read<braid::store::RequestRecord>(
+        kRequests, keys::Request(number, write.request_id));
+    if (!earlier.ok()) return earlier.status();
+    if (earlier->has_value()) return FromRecord(**earlier);
+  }
+  auto stored = Read<braid::store::DocumentRecord>(
+      kDocuments, keys::Document(number, write.id));
+  if (!stored.ok()) return stored.status();
+  std::optional<DocumentInfo> old;
+  if (stored->has_value()) old = FromRecord(write.id, **stored);
+
+  WriteResult result;
+  if (old.has_value() && !force && old->content_hash == write.content_hash &&
+      old->title == write.title && old->metadata == write.metadata) {
+    result = {.outcome = WriteOutcome::kUnchanged,
+              .version = old->version,
+              .sequence = old->sequence,
+              .chunk_count = old->chunk_count};
+    if (absl::Status status = RememberRequest(write.request_id, result);
+        !status.ok()) {
+      return status;
+    }
+    return result;
+  }
+
+  DocumentInfo info{.id = write.id,
+                    .version = 1,
+                    .title = write.title,
+                    .media_type = write.media_type,
+                    .content_hash = write.content_hash,
+                    .metadata = write.metadata,
+                    .sequence = global_.last_sequence() + 1,
+                    .first_chunk = 0,
+                    .chunk_count = static_cast<uint32_t>(write.chunks.size()),
+                    .text_bytes = write.text.size(),
+                    .create_time = now,
+                    .update_time = now};
+  if (info.chunk_count > 0) info.first_chunk = counters_.last_chunk() + 1;
+  if (old.has_value()) {
+    info.version = old->version + 1;
+    info.create_time = old->create_time;
+  } else {
+    auto retired = Read<braid::store::DocumentRecord>(
+        kRetired, keys::Document(number, write.id));
+    if (!retired.ok()) return retired.status();
+    if (retired->has_value()) info.version = (*retired)->version() + 1;
+  }
+  result = {.outcome = old.has_value() ? WriteOutcome::kReplaced
+                                       : WriteOutcome::kCreated,
+            .version = info.version,
+            .sequence = info.sequence,
+            .chunk_count = info.chunk_count};
+  // The last step that can fail: from here on the batch changes.
+  if (absl::Status status = RememberRequest(write.request_id, result);
+      !status.ok()) {
+    return status;
+  }
+
+  LogEntry entry{.kind = LogEntry::Kind::kPut,
+                 .document_id = write.id,
+                 .version = info.version,
+                 .first_chunk = info.first_chunk,
+                 .chunk_count = info.chunk_count};
+  if (old.has_value()) {
+    Remove(*old);
+    entry.removed_first_chunk = old->first_chunk;
+    entry.removed_chunk_count = old->chunk_count;
+  } else {
+    counters_.set_documents(counters_.documents() + 1);
+  }
+  Log(std::move(entry));
+  WriteRecord(kDocuments, keys::Document(number, write.id), ToRecord(info));
+  const absl::string_view text = write.text;
+  for (uint64_t begin = 0; begin < text.size(); begin += kTextPieceBytes) {
+    const uint32_t piece = static_cast<uint32_t>(begin / kTextPieceBytes);
+    Write(kTexts, keys::TextPiece(number, info.sequence, piece),
+          text.substr(begin, kTextPieceBytes));
+  }
+  const size_t dimension = collection_.dimension();
+  for (uint32_t i = 0; i < info.chunk_count; ++i) {
+    const std::string key = keys::Numbered(number, info.first_chunk + i);
+    WriteRecord(kChunks, key,
+                ToRecord(write.id, info.version, i, write.chunks[i]));
+    Write(kVectors, key,
+          absl::string_view(reinterpret_cast<const char*>(write.vectors.data() +
+                                                          i * dimension),
+                            dimension * sizeof(float)));
+  }
+  counters_.set_last_chunk(counters_.last_chunk() + info.chunk_count);
+  counters_.set_chunks(counters_.chunks() + info.chunk_count);
+  return result;
+}
+
+absl::StatusOr<Sequence> CollectionBatch::Delete(absl::string_view id) {
+  if (absl::Status status = ValidateDocumentId(id); !status.ok()) return status;
+  const std::string key = keys::Document(collection_.number(), id);
+  auto stored = Read<braid::store::DocumentRecord>(kDocuments, key);
+  if (!stored.ok()) return stored.status();
+  if (!stored->has_value()) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no document \"", id, "\""));
+  }
+  const DocumentInfo old = FromRecord(id, **stored);
+  Remove(old);
+  batch_->Delete(database_->family(kDocuments), key);
+  braid::store::DocumentRecord retired;
+  retired.set_version(old.version);
+  WriteRecord(kRetired, key, retired);
+  counters_.set_documents(counters_.documents() - 1);
+  return Log({.kind = LogEntry::Kind::kDelete,
+              .document_id = old.id,
+              .version = old.version,
+              .removed_first_chunk = old.first_chunk,
+              .removed_chunk_count = old.chunk_count});
+}
+
+void CollectionBatch::Remove(const DocumentInfo& document) {
+  const keys::CollectionNumber number = collection_.number();
+  for (uint64_t begin = 0; begin < document.text_bytes;
+       begin += kTextPieceBytes) {
+    batch_->Delete(
+        database_->family(kTexts),
+        keys::TextPiece(number, document.sequence,
+                        static_cast<uint32_t>(begin / kTextPieceBytes)));
+  }
+  for (uint32_t i = 0; i < document.chunk_count; ++i) {
+    const std::string key = keys::Numbered(number, document.first_chunk + i);
+    batch_->Delete(database_->family(kChunks), key);
+    batch_->Delete(database_->family(kVectors), key);
+  }
+  counters_.set_chunks(counters_.chunks() - document.chunk_count);
+}
+
+Sequence CollectionBatch::Log(LogEntry entry) {
+  entry.sequence = global_.last_sequence() + 1;
+  global_.set_last_sequence(entry.sequence);
+  counters_.set_last_sequence(entry.sequence);
+  WriteRecord(kLog, keys::Numbered(collection_.number(), entry.sequence),
+              ToRecord(entry));
+  return entry.sequence;
+}
+
+absl::Status CollectionBatch::RememberRequest(const std::string& id,
+                                              const WriteResult& result) {
+  if (id.empty() || max_request_ids_ == 0) return absl::OkStatus();
+  const keys::CollectionNumber number = collection_.number();
+  uint64_t oldest = counters_.oldest_request();
+  if (counters_.next_request() - oldest >= max_request_ids_) {
+    const std::string key = keys::RequestPosition(number, oldest);
+    auto forgotten = Read<std::string>(kRequests, key);
+    if (!forgotten.ok()) return forgotten.status();
+    if (forgotten->has_value()) {
+      batch_->Delete(database_->family(kRequests),
+                     keys::Request(number, **forgotten));
+    }
+    batch_->Delete(database_->family(kRequests), key);
+    counters_.set_oldest_request(oldest + 1);
+  }
+  WriteRecord(kRequests, keys::Request(number, id), ToRecord(result));
+  Write(kRequests, keys::RequestPosition(number, counters_.next_request()), id);
+  counters_.set_next_request(counters_.next_request() + 1);
+  return absl::OkStatus();
+}
+
+absl::Status CollectionBatch::Commit() {
+  if (batch_->GetWriteBatch()->Count() == 0) return absl::OkStatus();
+  WriteRecord(kMeta, keys::Counters(collection_.number()), counters_);
+  WriteRecord(kMeta, keys::Global(), global_);
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  return FromRocksDb(database_->db()->Write(options, batch_->GetWriteBatch()),
+                     "writing to the store");
+}
+
+}  // namespace braid::retrieval

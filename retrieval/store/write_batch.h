@@ -1,0 +1,67 @@
+// The documents of one atomic, synced write to one collection.
+#ifndef BRAID_RETRIEVAL_STORE_WRITE_BATCH_H_
+#define BRAID_RETRIEVAL_STORE_WRITE_BATCH_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "retrieval/store/database.h"
+#include "retrieval/store/record.pb.h"
+#include "retrieval/store/store.h"
+#include "rocksdb/utilities/write_batch_with_index.h"
+
+namespace braid::retrieval {
+
+// Gathers writes; nothing is in the store until Commit. Reads see the writes
+// gathered so far, so one batch may hold the same document or request id twice.
+// Not thread-safe: the store holds its writer lock while one is alive.
+class CollectionBatch {
+ public:
+  // NOT_FOUND if there is no such collection.
+  static absl::StatusOr<CollectionBatch> Begin(const Database* database,
+                                               absl::string_view collection,
+                                               uint64_t max_request_ids);
+
+  // An error leaves the batch as it was.
+  absl::StatusOr<WriteResult> Put(const DocumentWrite& write, bool force,
+                                  absl::Time now);
+  absl::StatusOr<Sequence> Delete(absl::string_view id);
+
+  // Returns after the write-ahead log is synced.
+  absl::Status Commit();
+  // Newest sequence of the collection, this batch included.
+  Sequence last_sequence() const { return counters_.last_sequence(); }
+
+ private:
+  CollectionBatch(const Database* database,
+                  braid::store::CollectionRecord collection,
+                  uint64_t max_request_ids);
+
+  template <typename Record>
+  absl::StatusOr<std::optional<Record>> Read(Family family,
+                                             const std::string& key);
+  void Write(Family family, const std::string& key, absl::string_view value);
+  template <typename Record>
+  void WriteRecord(Family family, const std::string& key, const Record& record);
+
+  absl::Status Validate(const DocumentWrite& write) const;
+  // Removes the text, chunks and vectors of a version.
+  void Remove(const DocumentInfo& document);
+  Sequence Log(LogEntry entry);
+  absl::Status RememberRequest(const std::string& id,
+                               const WriteResult& result);
+
+  const Database* database_;
+  braid::store::CollectionRecord collection_;
+  uint64_t max_request_ids_;
+  braid::store::GlobalRecord global_;
+  braid::store::CountersRecord counters_;
+  std::unique_ptr<rocksdb::WriteBatchWithIndex> batch_;
+};
+
+}  // namespace braid::retrieval
+
+#endif  // BRAID_RETRIEVAL_STORE_WRITE_BATCH_H_
