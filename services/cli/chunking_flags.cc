@@ -1,0 +1,43 @@
+#include "services/cli/chunking_flags.h"
+
+#include <CLI/CLI.hpp>
+
+namespace braid::services {
+
+void ChunkingFlags::Add(CLI::App* verb) {
+  verb->add_option("--chunking", strategy,
+                   "structure: cut at headings, paragraphs, table rows and "
+                   "code (default); whole: one chunk a document")
+      ->check(CLI::IsMember({"structure", "whole"}));
+  verb->add_option("--max-tokens", max_tokens,
+                   "Longest chunk, in encoder tokens (default: 200)")
+      ->check(CLI::Range(16, 2048));
+  verb->add_option("--overlap", overlap,
+                   "Tokens repeated where a long block is cut (default: 0)")
+      ->check(CLI::Range(0, 1024));
+  verb->add_option("--language", language,
+                   "Language of the stemmer, ISO 639-1 (default: en)");
+}
+
+v1::Chunking ChunkingFlags::ToProto() const {
+  v1::Chunking chunking;
+  if (strategy == "structure") {
+    chunking.set_strategy(v1::Chunking::STRATEGY_STRUCTURE);
+  } else if (strategy == "whole") {
+    chunking.set_strategy(v1::Chunking::STRATEGY_WHOLE);
+  }
+  chunking.set_max_tokens(max_tokens);
+  chunking.set_overlap_tokens(overlap);
+  return chunking;
+}
+
+bool ChunkingFlags::Matches(const v1::Collection& existing) const {
+  const v1::Chunking wanted = ToProto();
+  const v1::Chunking& there = existing.chunking();
+  return (strategy.empty() || wanted.strategy() == there.strategy()) &&
+         (max_tokens == 0 || max_tokens == there.max_tokens()) &&
+         (overlap == 0 || overlap == there.overlap_tokens()) &&
+         (language.empty() || language == existing.language());
+}
+
+}  // namespace braid::services

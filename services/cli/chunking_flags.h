@@ -1,0 +1,36 @@
+// Flags that say how a collection is created.
+#ifndef BRAID_SERVICES_CLI_CHUNKING_FLAGS_H_
+#define BRAID_SERVICES_CLI_CHUNKING_FLAGS_H_
+
+#include <braid/v1/collection_service.pb.h>
+
+#include <cstdint>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace braid::services {
+
+// --chunking, --max-tokens, --overlap, --language. Empty or 0: not given.
+struct ChunkingFlags {
+  std::string strategy;  // structure, whole
+  uint32_t max_tokens = 0;
+  uint32_t overlap = 0;
+  std::string language;
+
+  void Add(CLI::App* verb);
+  bool given() const {
+    return !strategy.empty() || max_tokens != 0 || overlap != 0 ||
+           !language.empty();
+  }
+  v1::Chunking ToProto() const;
+  // True if a collection with `existing` and `language` is what was asked for;
+  // what was not given matches anything.
+  bool Matches(const v1::Collection& existing) const;
+};
+
+}  // namespace braid::services
+
+#endif  // BRAID_SERVICES_CLI_CHUNKING_FLAGS_H_

@@ -1,0 +1,23 @@
+// The verbs. Each function adds one to the command line; parsing it stores in
+// `action` what is to be run.
+#ifndef BRAID_SERVICES_CLI_COMMANDS_H_
+#define BRAID_SERVICES_CLI_COMMANDS_H_
+
+#include "services/cli/context.h"
+
+namespace braid::services {
+
+void AddServe(CLI::App& app, CommonOptions* common, Action* action);
+void AddIngest(CLI::App& app, CommonOptions* common, Action* action);
+void AddSearch(CLI::App& app, CommonOptions* common, Action* action);
+void AddAsk(CLI::App& app, CommonOptions* common, Action* action);
+void AddCollections(CLI::App& app, CommonOptions* common, Action* action);
+void AddDocuments(CLI::App& app, CommonOptions* common, Action* action);
+void AddEval(CLI::App& app, CommonOptions* common, Action* action);
+void AddBench(CLI::App& app, CommonOptions* common, Action* action);
+void AddModel(CLI::App& app, CommonOptions* common, Action* action);
+void AddDoctor(CLI::App& app, CommonOptions* common, Action* action);
+
+}  // namespace braid::services
+
+#endif  // BRAID_SERVICES_CLI_COMMANDS_H_

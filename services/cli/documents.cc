@@ -1,0 +1,167 @@
+// `braid documents list|get|delete`.
+#include <braid/v1/document_service.grpc.pb.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "services/cli/commands.h"
+#include "services/cli/connection.h"
+#include "services/cli/render.h"
+#include "services/cli/terminal.h"
+
+namespace braid::services {
+namespace {
+
+using Stub = v1::DocumentService::Stub;
+
+struct DocumentOptions {
+  std::string collection = "default";
+  std::vector<std::string> ids;
+  std::string filter;
+  int limit = 0;  // 0: all
+  bool chunks = false;
+  bool allow_missing = false;
+};
+
+absl::Status List(const DocumentOptions& options, const Context& context,
+                  Stub& stub) {
+  uint64_t count = 0;
+  v1::ListDocumentsRequest request;
+  request.set_parent(CollectionName(options.collection));
+  request.set_filter(options.filter);
+  request.set_page_size(1000);
+  if (!context.options.json) std::printf("version  chunks  document\n");
+  do {
+    v1::ListDocumentsResponse response;
+    Call call(context);
+    const absl::Status status =
+        FromGrpc(stub.ListDocuments(call.get(), request, &response));
+    if (!status.ok()) return status;
+    for (const v1::Document& document : response.documents()) {
+      if (options.limit > 0 && count >= static_cast<uint64_t>(options.limit)) {
+        break;
+      }
+      ++count;
+      if (context.options.json) {
+        PrintJsonLine(ToJson(document));
+      } else {
+        std::printf("%7llu  %6u  %s\n",
+                    static_cast<unsigned long long>(document.version()),
+                    document.chunk_count(),
+                    PrintableText(document.document_id(), false).c_str());
+      }
+    }
+    request.set_page_token(response.next_page_token());
+  } while (
+      !request.page_token().empty() &&
+      (options.limit == 0 || count < static_cast<uint64_t>(options.limit)));
+  if (context.options.json) {
+    PrintJsonLine({{"collection", request.parent()}, {"count", count}});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Get(const DocumentOptions& options, const Context& context,
+                 Stub& stub) {
+  v1::GetDocumentRequest request;
+  request.set_name(DocumentName(options.collection, options.ids.front()));
+  request.set_include_chunks(options.chunks);
+  v1::GetDocumentResponse response;
+  Call call(context);
+  const absl::Status status =
+      FromGrpc(stub.GetDocument(call.get(), request, &response));
+  if (!status.ok()) return status;
+  if (!context.options.json) {
+    // The text alone: what citations count their bytes in.
+    std::fwrite(response.document().text().data(), 1,
+                response.document().text().size(), stdout);
+    return status;
+  }
+  Json json = ToJson(response.document());
+  json["text"] = response.document().text();
+  if (options.chunks) {
+    json["chunks"] = Json::array();
+    for (const v1::Chunk& chunk : response.chunks()) {
+      json["chunks"].push_back(ToJson(chunk));
+    }
+  }
+  PrintJsonLine(json);
+  return status;
+}
+
+absl::Status Delete(const DocumentOptions& options, const Context& context,
+                    Stub& stub) {
+  for (const std::string& id : options.ids) {
+    v1::DeleteDocumentRequest request;
+    request.set_name(DocumentName(options.collection, id));
+    request.set_allow_missing(options.allow_missing);
+    v1::DeleteDocumentResponse response;
+    Call call(context);
+    const absl::Status status =
+        FromGrpc(stub.DeleteDocument(call.get(), request, &response));
+    if (!status.ok()) return status;
+    if (context.options.json) {
+      PrintJsonLine({{"name", request.name()},
+                     {"deleted", response.sequence() != 0},
+                     {"sequence", response.sequence()}});
+    } else {
+      std::printf("%s %s\n",
+                  response.sequence() != 0 ? "Deleted" : "Was not there:",
+                  PrintableText(request.name(), false).c_str());
+    }
+  }
+  return absl::OkStatus();
+}
+
+using Operation = absl::Status (*)(const DocumentOptions&, const Context&,
+                                   Stub&);
+
+void Register(CLI::App* verb, std::shared_ptr<DocumentOptions> options,
+              CommonOptions* common, Action* action, Operation operation) {
+  verb->add_option("--collection", options->collection, "Collection")
+      ->capture_default_str();
+  AddConnectionFlags(verb, common);
+  verb->callback([options, action, operation] {
+    *action = [options, operation](const Context& context) -> ExitCode {
+      absl::StatusOr<std::unique_ptr<Connection>> connection =
+          Connection::Open(context);
+      if (!connection.ok()) return ReportError(connection.status());
+      const auto stub = v1::DocumentService::NewStub((*connection)->channel());
+      const absl::Status status = operation(*options, context, *stub);
+      return status.ok() ? kExitOk : ReportError(status);
+    };
+  });
+}
+
+}  // namespace
+
+void AddDocuments(CLI::App& app, CommonOptions* common, Action* action) {
+  CLI::App* verb = app.add_subcommand("documents", "Look at stored documents");
+  verb->require_subcommand(1);
+  auto options = std::make_shared<DocumentOptions>();
+
+  CLI::App* list = verb->add_subcommand("list", "List documents by id");
+  list->add_option("--filter", options->filter,
+                   "AIP-160 filter over the metadata");
+  list->add_option("--limit", options->limit, "At most so many (default: all)")
+      ->check(CLI::PositiveNumber);
+  Register(list, options, common, action, List);
+
+  CLI::App* get = verb->add_subcommand(
+      "get", "Print a document's stored text; everything with --json");
+  get->add_option("document", options->ids, "Document id")
+      ->required()
+      ->expected(1);
+  get->add_flag("--chunks", options->chunks, "With --json: its chunks too");
+  Register(get, options, common, action, Get);
+
+  CLI::App* remove = verb->add_subcommand("delete", "Delete documents");
+  remove->add_option("documents", options->ids, "Document ids")->required();
+  remove->add_flag("--allow-missing", options->allow_missing,
+                   "Succeed for documents that are not there");
+  Register(remove, options, common, action, Delete);
+}
+
+}  // namespace braid::services

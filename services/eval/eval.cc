@@ -1,0 +1,246 @@
+#include "services/eval/eval.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "fusion/rrf.h"
+#include "services/eval/beir.h"
+#include "services/eval/run_file.h"
+#include "services/eval/temporary_directory.h"
+#include "services/pipeline/search_pipeline.h"
+
+namespace braid::services {
+namespace {
+
+// The runs by name, and the time of every stage in milliseconds.
+struct Collected {
+  std::map<std::string, Run> runs;
+  std::map<std::string, std::vector<double>> stages;
+  uint64_t degraded = 0;  // queries in which a leg or stage failed
+};
+
+using Found = std::vector<const FoundPassage*>;
+
+// The passages that leg `leg` found, by its rank.
+Found ByLegRank(const PipelineResult& result, size_t leg) {
+  Found found;
+  for (const FoundPassage& passage : result.passages) {
+    if (passage.fused.legs.size() > leg && passage.fused.legs[leg].rank > 0) {
+      found.push_back(&passage);
+    }
+  }
+  std::sort(found.begin(), found.end(),
+            [leg](const FoundPassage* a, const FoundPassage* b) {
+              return a->fused.legs[leg].rank < b->fused.legs[leg].rank;
+            });
+  return found;
+}
+
+std::vector<RankedDocument> LegRun(const Found& found, size_t leg,
+                                   size_t limit) {
+  std::vector<RankedDocument> list;
+  for (const FoundPassage* passage : found) {
+    AppendRanked(
+        &list,
+        {passage->passage.chunk.document_id, passage->fused.legs[leg].score},
+        limit);
+  }
+  return list;
+}
+
+// Reciprocal rank fusion as published (k 60, equal weights), whatever the
+// service's default fusion is.
+std::vector<RankedDocument> PlainRrf(const Found& bm25, const Found& dense,
+                                     size_t limit) {
+  std::map<uint64_t, const FoundPassage*> by_chunk;
+  std::vector<fusion::RankedList> lists(2);
+  for (size_t leg = 0; leg < 2; ++leg) {
+    for (const FoundPassage* passage : leg == 0 ? bm25 : dense) {
+      by_chunk[passage->passage.chunk.id] = passage;
+      lists[leg].hits.push_back(
+          {passage->passage.chunk.id, passage->fused.legs[leg].score});
+    }
+  }
+  fusion::RrfOptions options;
+  options.limit = by_chunk.size();
+  std::vector<RankedDocument> list;
+  for (const auto& fused : fusion::ReciprocalRankFusion(lists, options)) {
+    AppendRanked(&list,
+                 {by_chunk[fused.id]->passage.chunk.document_id, fused.score},
+                 limit);
+  }
+  return list;
+}
+
+std::vector<RankedDocument> FusedRun(const PipelineResult& result,
+                                     size_t limit) {
+  Found found;
+  for (const FoundPassage& passage : result.passages) found.push_back(&passage);
+  std::sort(found.begin(), found.end(),
+            [](const FoundPassage* a, const FoundPassage* b) {
+              return a->fused_rank < b->fused_rank;
+            });
+  std::vector<RankedDocument> list;
+  for (const FoundPassage* passage : found) {
+    AppendRanked(&list,
+                 {passage->passage.chunk.document_id, passage->fused.score},
+                 limit);
+  }
+  return list;
+}
+
+std::vector<RankedDocument> FinalRun(const PipelineResult& result,
+                                     size_t limit) {
+  std::vector<RankedDocument> list;
+  for (const FoundPassage& passage : result.passages) {
+    AppendRanked(&list, {passage.passage.chunk.document_id, passage.score},
+                 limit);
+  }
+  return list;
+}
+
+absl::Status RunQuery(Runtime& runtime, const std::string& collection,
+                      const DatasetQuery& query, const EvalOptions& options,
+                      const std::stop_token& stop, Collected* collected) {
+  PipelineQuery search;
+  search.query.collection = collection;
+  search.query.text = query.text;
+  search.query.limit_per_leg = options.leg_limit;
+  search.query.stop = stop;
+  // Everything that either leg found: the legs' own rankings are read off it.
+  search.top_k = 2 * options.leg_limit;
+  search.merge_near_duplicates = false;
+  const absl::Time start = absl::Now();
+  const absl::StatusOr<PipelineResult> result =
+      RunSearch(runtime.backend(), runtime.reranker(), search);
+  if (!result.ok()) {
+    return absl::Status(
+        result.status().code(),
+        absl::StrCat("query ", query.id, ": ", result.status().message()));
+  }
+  collected->stages["total"].push_back(
+      absl::ToDoubleMilliseconds(absl::Now() - start));
+  for (const StageTime& stage : result->stages) {
+    collected->stages[stage.stage].push_back(
+        absl::ToDoubleMilliseconds(stage.elapsed));
+  }
+  if (!result->degraded.empty()) ++collected->degraded;
+
+  const size_t limit = options.leg_limit;
+  const Found bm25 = ByLegRank(*result, 0);
+  const Found dense = ByLegRank(*result, 1);
+  collected->runs["bm25"][query.id] = LegRun(bm25, 0, limit);
+  collected->runs["dense"][query.id] = LegRun(dense, 1, limit);
+  collected->runs["rrf"][query.id] = PlainRrf(bm25, dense, limit);
+  collected->runs["fused"][query.id] = FusedRun(*result, limit);
+  if (runtime.reranker() != nullptr) {
+    collected->runs["reranked"][query.id] = FinalRun(*result, limit);
+  }
+  return absl::OkStatus();
+}
+
+// A question of blanks finds nothing and counts as such; it is no error.
+bool IsAskable(const DatasetQuery& query) {
+  return query.text.find_first_not_of(" \t\r\n") != std::string::npos;
+}
+
+absl::Status WriteRuns(const std::map<std::string, Run>& runs,
+                       const std::string& path) {
+  for (const auto& [name, run] : runs) {
+    const absl::Status status =
+        WriteTrecRun(run, absl::StrCat("braid-", name),
+                     name == "fused" ? path : absl::StrCat(path, ".", name));
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+Json IndexJson(const IndexReport& index) {
+  return {{"rows", index.rows},
+          {"written", index.written},
+          {"unchanged", index.unchanged},
+          {"removed", index.removed},
+          {"failed", index.failed},
+          {"errors", index.errors},
+          {"seconds", absl::ToDoubleSeconds(index.searchable)}};
+}
+
+}  // namespace
+
+absl::StatusOr<Json> RunEval(Config config, const EvalOptions& options,
+                             const ProgressSink& progress,
+                             std::stop_token stop) {
+  const absl::StatusOr<DatasetFiles> files =
+      FindDataset(options.dataset, options.queries, options.qrels);
+  if (!files.ok()) return files.status();
+  // Read before anything is indexed: a mistake in them should not cost minutes.
+  absl::StatusOr<std::vector<DatasetQuery>> queries =
+      ReadQueries(files->queries);
+  if (!queries.ok()) return queries.status();
+  const absl::StatusOr<Qrels> qrels = ReadQrels(files->qrels);
+  if (!qrels.ok()) return qrels.status();
+  if (options.queries.empty()) {
+    std::erase_if(*queries, [&](const DatasetQuery& query) {
+      return !qrels->contains(query.id);
+    });
+  }
+
+  std::optional<TemporaryDirectory> temporary;
+  if (config.data_directory.empty()) {
+    absl::StatusOr<TemporaryDirectory> created = TemporaryDirectory::Create();
+    if (!created.ok()) return created.status();
+    temporary.emplace(*std::move(created));
+    config.data_directory = temporary->path();
+  }
+  absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create(config);
+  if (!runtime.ok()) return runtime.status();
+  const std::string collection = EvalCollection(options.dataset);
+  const absl::StatusOr<IndexReport> index =
+      IndexDataset(**runtime, collection, files->corpus, progress, stop);
+  if (!index.ok()) return index.status();
+
+  Collected collected;
+  for (const char* name : {"bm25", "dense", "rrf", "fused"}) {
+    collected.runs[name];
+  }
+  uint64_t done = 0;
+  for (const DatasetQuery& query : *queries) {
+    if (stop.stop_requested()) return absl::CancelledError("interrupted");
+    if (IsAskable(query)) {
+      const absl::Status status =
+          RunQuery(**runtime, collection, query, options, stop, &collected);
+      if (!status.ok()) return status;
+    }
+    progress("Searching", ++done, queries->size());
+  }
+  (*runtime)->Shutdown();
+
+  if (!options.run_out.empty()) {
+    const absl::Status status = WriteRuns(collected.runs, options.run_out);
+    if (!status.ok()) return status;
+  }
+  Json report = {{"dataset", options.dataset},
+                 {"queries", queries->size()},
+                 {"degraded_queries", collected.degraded},
+                 {"index", IndexJson(*index)}};
+  for (const char* name : {"bm25", "dense", "rrf", "fused", "reranked"}) {
+    const auto run = collected.runs.find(name);
+    if (run == collected.runs.end()) continue;
+    const RunEvaluation evaluation =
+        EvaluateRun(ToRankings(run->second), *qrels);
+    report["judged"] = evaluation.judged;
+    report["missing"] = evaluation.missing;
+    report["runs"][name] = ToJson(evaluation.mean);
+  }
+  for (const auto& [stage, samples] : collected.stages) {
+    report["latency_ms"][stage] = ToJson(ComputePercentiles(samples));
+  }
+  return report;
+}
+
+}  // namespace braid::services

@@ -1,0 +1,29 @@
+// JSON of reports.
+#ifndef BRAID_SERVICES_EVAL_JSON_H_
+#define BRAID_SERVICES_EVAL_JSON_H_
+
+#include <nlohmann/json.hpp>
+
+#include "services/eval/metrics.h"
+#include "services/eval/statistics.h"
+
+namespace braid::services {
+
+// Fields stand in the order of writing, which reads better than the alphabet.
+using Json = nlohmann::ordered_json;
+
+inline Json ToJson(const Percentiles& percentiles) {
+  return {{"p50", percentiles.p50},
+          {"p95", percentiles.p95},
+          {"p99", percentiles.p99}};
+}
+
+inline Json ToJson(const RankingMetrics& metrics) {
+  return {{"ndcg@10", metrics.ndcg_10}, {"recall@100", metrics.recall_100},
+          {"mrr@10", metrics.mrr_10},   {"hits@4", metrics.hits_4},
+          {"hits@10", metrics.hits_10}, {"map@10", metrics.map_10}};
+}
+
+}  // namespace braid::services
+
+#endif  // BRAID_SERVICES_EVAL_JSON_H_

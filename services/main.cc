@@ -1,0 +1,6 @@
+// The `braid` binary: server and command line.
+#include "services/cli/cli.h"
+
+int main(int argc, char** argv) {
+  return braid::services::RunCommandLine(argc, argv);
+}
