@@ -20,11 +20,10 @@ HWY_BEFORE_NAMESPACE();
 namespace braid::kernels {
 namespace HWY_NAMESPACE {
 
-// Blocking. A block of kBlockRows x kBlockK of A (144 KB) stays in the level-2
-// cache, a panel of kBlockK x 16 of B (24 KB) in the level-1 cache.
-constexpr size_t kBlockRows = 96;  // a multiple of every kMaxRows
-constexpr size_t kBlockK = 384;
-constexpr size_t kBlockPanels = 8;
+// How much of k is added up at a time. With the 96 rows of a task, that much of
+// A (96 KB) stays in the level-2 cache, and that much of a panel of B (16 KB)
+// in the level-1 cache.
+constexpr size_t kBlockK = 256;
 
 // out = act(sums + bias) + residual for one row of one panel. `bias`,
 // `residual` and `out` point at 16 valid floats; the first two may be null.
@@ -98,8 +97,8 @@ HWY_INLINE void Finish(const GemmParams& p, const float* tile, size_t ldt,
   }
 }
 
-// One task: rows [row, row + rows) of the output, rows <= kBlockRows, in the
-// columns of `panels` panels from `panel`, panels <= kBlockPanels.
+// One task: rows [row, row + rows) of the output, in the columns of `panels`
+// panels from `panel`.
 void GemmBlock(const GemmParams& p, size_t row, size_t rows, size_t panel,
                size_t panels) {
   const size_t k = p.b->k();
@@ -162,6 +161,7 @@ HWY_EXPORT(TargetName);
 
 constexpr std::align_val_t kAlignment{64};
 constexpr size_t kPanelColumns = 16;
+// A multiple of every kMaxRows.
 constexpr size_t kRowsPerTask = 96;
 constexpr size_t kPanelsPerTask = 8;
 // Fewer multiply-adds than this are not worth waking a thread for.
