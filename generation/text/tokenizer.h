@@ -55,6 +55,8 @@ class Tokenizer {
   // -1 if there is no such token.
   int32_t TokenToId(absl::string_view token) const;
   size_t vocab_size() const;
+  // For ChatTemplate only: the handle of the Rust side.
+  const void* handle() const { return handle_; }
 
  private:
   explicit Tokenizer(void* handle) : handle_(handle) {}
