@@ -6,7 +6,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
 endif()
 
 add_compile_options(
-  "$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Werror;-Wshadow=local;-Wno-missing-field-initializers>"
+  "$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Werror;$<$<CXX_COMPILER_ID:GNU>:-Wshadow=local>;-Wno-missing-field-initializers>"
   "$<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor;-Woverloaded-virtual>")
 
 # The dev preset keeps assertions: CMake's RelWithDebInfo would drop them.
@@ -20,9 +20,15 @@ if(BRAID_SANITIZE)
   if(BRAID_SANITIZE MATCHES "undefined")
     add_compile_options(-fno-sanitize-recover=undefined)
   endif()
-  # GCC's sanitizer instrumentation raises false maybe-uninitialized warnings;
-  # the plain builds keep that warning an error.
-  add_compile_options(-Wno-maybe-uninitialized)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC's sanitizer instrumentation raises false maybe-uninitialized warnings;
+    # the plain builds keep that warning an error.
+    add_compile_options(-Wno-maybe-uninitialized)
+  endif()
+endif()
+if(BRAID_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
 endif()
 
 find_program(BRAID_CCACHE ccache)
