@@ -11,10 +11,15 @@
 namespace braid::services {
 
 struct Limits {
-  // Messages.
+  // Messages and connections.
   int max_receive_message_bytes = 40 << 20;  // one source file and its envelope
   int max_send_message_bytes = 40 << 20;
-  int max_metadata_bytes = 16 << 10;
+  int max_metadata_bytes = 16 << 10;  // of one call: gRPC metadata, not ours
+  int max_concurrent_streams_per_connection = 100;
+  // What gRPC itself may hold for all calls together.
+  size_t max_transport_bytes = size_t{1} << 30;
+  // Threads of gRPC's own synchronous services (reflection).
+  int max_transport_threads = 16;
   // Requests.
   size_t max_query_bytes = 8192;
   size_t max_filter_bytes = 16 << 10;
@@ -33,19 +38,46 @@ struct Limits {
   int32_t max_answer_tokens = 32768;
   size_t max_prompt_bytes = 8 << 20;
   size_t max_chat_messages = 256;
+  double max_temperature = 2.0;
+  int32_t max_sampling_top_k = 1 << 20;
   int32_t default_page_size = 100;
   int32_t max_page_size = 1000;
+  size_t max_page_token_bytes = 2048;
   size_t max_request_id_bytes = 64;
-  // Work in flight: beyond it, RESOURCE_EXHAUSTED with RetryInfo.
+  size_t max_document_id_bytes = 512;
+  size_t max_title_bytes = 4096;
+  size_t max_file_name_bytes = 4096;
+  size_t max_metadata_fields = 256;       // of a document
+  size_t max_metadata_key_bytes = 128;    // of a document
+  size_t max_metadata_list_items = 1024;  // of a document
+  // Texts of one response together: passages past it are left out.
+  size_t max_passage_bytes = 24 << 20;
+  // Documents one ListDocuments call looks at: a filter that lets few through
+  // returns a short page and a token instead of scanning for minutes.
+  size_t max_scanned_documents = 20000;
+  // Work in flight, queued and running: beyond it, RESOURCE_EXHAUSTED with
+  // RetryInfo.
   int max_concurrent_searches = 64;
-  int max_concurrent_answers = 32;
+  int max_concurrent_answers = 32;  // Answer and Generate together
   int max_concurrent_ingest_streams = 16;
-  int max_concurrent_streams_per_connection = 100;
+  int max_concurrent_lookups = 64;  // everything else
+  int max_health_watchers = 256;
+  // Documents of one ingest stream that were read and not yet acknowledged.
+  int max_unacknowledged_documents = 128;
+  // Pipelines that stay open for collections nobody writes to at the moment.
+  int max_idle_pipelines = 8;
   size_t max_unsent_bytes_per_stream = 256 << 10;
   absl::Duration retry_delay = absl::Milliseconds(200);
+  // A stream whose reader takes nothing for so long is ended.
+  absl::Duration max_write_stall = absl::Seconds(30);
+  // An ingest stream that sends nothing for so long is ended.
+  absl::Duration max_ingest_idle = absl::Minutes(5);
   // Deadline of a request that brings none.
   absl::Duration default_search_deadline = absl::Seconds(10);
   absl::Duration default_answer_deadline = absl::Minutes(5);
+  // A tenth of a deadline, and at most this, is kept for sending the result: an
+  // answer cut at its deadline must still arrive in time to say so.
+  absl::Duration max_deadline_reserve = absl::Milliseconds(200);
   // SIGTERM: streams get so long to finish.
   absl::Duration shutdown_grace = absl::Seconds(30);
 };

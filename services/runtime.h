@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -20,12 +22,23 @@
 namespace braid::services {
 
 // Owns every module's objects, in the order in which they depend on each other.
-// Thread-safe. `braid serve`, the in-process CLI and `braid eval` all run on one.
+// Thread-safe. `braid serve`, the in-process CLI and `braid eval` all run on
+// one.
 class Runtime {
  public:
   // Loads the encoder (and the model, if there is one) and opens the data
   // directory.
   static absl::StatusOr<std::unique_ptr<Runtime>> Create(const Config& config);
+  // From objects made elsewhere. `encoder`, `backend` and `answerer` must be
+  // there; the others may be null.
+  struct Parts {
+    std::unique_ptr<retrieval::Encoder> encoder;
+    std::unique_ptr<retrieval::LocalBackend> backend;
+    std::unique_ptr<generation::Generator> generator;
+    std::unique_ptr<generation::Answerer> answerer;
+    std::unique_ptr<fusion::Reranker> reranker;
+  };
+  static std::unique_ptr<Runtime> Assemble(const Config& config, Parts parts);
   ~Runtime();
 
   const Config& config() const { return config_; }
@@ -33,20 +46,31 @@ class Runtime {
   retrieval::LocalBackend& backend() { return *backend_; }
   generation::Answerer& answerer() { return *answerer_; }
   generation::Generator* generator() { return generator_.get(); }  // or null
-  const fusion::Reranker* reranker() const { return reranker_.get(); }  // or null
+  const fusion::Reranker* reranker() const {
+    return reranker_.get();
+  }  // or null
   absl::Time start_time() const { return start_time_; }
 
-  // The pipeline of a collection, created on first use. Kept until Shutdown.
+  // The pipeline of a collection that exists, created on first use. Pipelines
+  // have threads, so of those that nobody holds only
+  // Limits::max_idle_pipelines are kept. FAILED_PRECONDITION if the
+  // collection's vectors are of another encoder; UNAVAILABLE after Shutdown.
   absl::StatusOr<std::shared_ptr<retrieval::IngestPipeline>> Pipeline(
       const std::string& collection);
   // Forgets the pipeline of a deleted collection.
   void DropPipeline(const std::string& collection);
 
-  // Drains the pipelines and makes the indexes durable.
+  // Drains the pipelines and makes the indexes durable. Called by the
+  // destructor too.
   void Shutdown();
 
  private:
   Runtime() = default;
+  // Takes what is idle and too much out of `pipelines_`, for the caller to
+  // destroy without the lock: a pipeline's end waits for its threads.
+  std::vector<std::shared_ptr<retrieval::IngestPipeline>> TakeIdle()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   Config config_;
   absl::Time start_time_;
   std::unique_ptr<retrieval::Encoder> encoder_;
@@ -55,6 +79,7 @@ class Runtime {
   std::unique_ptr<generation::Answerer> answerer_;
   std::unique_ptr<fusion::Reranker> reranker_;
   absl::Mutex mutex_;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_map<std::string, std::shared_ptr<retrieval::IngestPipeline>>
       pipelines_ ABSL_GUARDED_BY(mutex_);
 };

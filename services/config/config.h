@@ -23,9 +23,9 @@ struct Config {
   Limits limits;
 };
 
-// Reads the TOML file at `path` (empty for none) and then BRAID_* variables over
-// the defaults. Every key is the field's name; the numeric limits lie in the
-// table [limits]. An unknown key, a wrong type or a value out of range is
+// Reads the TOML file at `path` (empty for none) and then BRAID_* variables
+// over the defaults. Every key is the field's name; the numeric limits lie in
+// the table [limits]. An unknown key, a wrong type or a value out of range is
 // INVALID_ARGUMENT naming the file, the line and the key.
 absl::StatusOr<Config> LoadConfig(const std::string& path);
 

@@ -41,8 +41,9 @@ struct AnswerEnd {
   uint32_t rejected_citations = 0;
 };
 
+// The result of the search is lent for the duration of the sink's call.
 using PipelineEvent =
-    std::variant<StageTime, PipelineResult, generation::AnswerDelta,
+    std::variant<StageTime, const PipelineResult*, generation::AnswerDelta,
                  VerifiedCitation, generation::AnswerUsage, AnswerEnd>;
 
 // Returns false when the receiver is gone.
@@ -50,7 +51,11 @@ using PipelineSink = std::function<bool(const PipelineEvent&)>;
 
 // Sends stages as they end, the passages once, deltas and citations as they
 // come, usage, and the end as the last event. A citation whose bytes differ
-// from the stored ones is dropped, counted, and never sent.
+// from the stored ones is dropped, counted, and never sent. When the deadline
+// comes near, what is left is skipped and named in AnswerEnd::degraded. An
+// error status means that no end was sent: NOT_FOUND, INVALID_ARGUMENT and the
+// like from the search, CANCELLED when the stop token or the sink said so.
+// Blocks.
 absl::Status RunAnswer(Runtime& runtime, const AnswerQuery& query,
                        const PipelineSink& sink);
 

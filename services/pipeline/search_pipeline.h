@@ -2,6 +2,8 @@
 #ifndef BRAID_SERVICES_PIPELINE_SEARCH_PIPELINE_H_
 #define BRAID_SERVICES_PIPELINE_SEARCH_PIPELINE_H_
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,18 +17,31 @@
 
 namespace braid::services {
 
+struct StageTime {
+  // filter, embed, bm25, dense, fuse, fetch, merge, rerank, plan, generate
+  std::string stage;
+  absl::Duration start;  // since the request began
+  absl::Duration elapsed;
+};
+
 struct PipelineQuery {
   retrieval::Query query;
   size_t top_k = 10;
   uint32_t rrf_k = 60;
   double bm25_weight = 1.0;
   double dense_weight = 1.0;
-};
-
-struct StageTime {
-  std::string stage;     // filter, embed, bm25, dense, fuse, fetch, rerank, ...
-  absl::Duration start;  // since the request began
-  absl::Duration elapsed;
+  // Passages that say the same become one. Off for evaluation, which judges
+  // every chunk by itself.
+  bool merge_near_duplicates = true;
+  // Fused candidates that a reranker looks at (at least top_k).
+  size_t rerank_depth = 50;
+  // Texts of the passages together; those past it are left out and `fetch` is
+  // named in `degraded`.
+  size_t max_passage_bytes = 24 << 20;
+  // When the request began, for the starts of the stages; unset for now.
+  std::optional<std::chrono::steady_clock::time_point> begin;
+  // Told of each stage as it ends, in the caller's thread; may be empty.
+  std::function<void(const StageTime&)> on_stage;
 };
 
 // One result. Leg 0 is BM25, leg 1 dense.
@@ -47,7 +62,10 @@ struct PipelineResult {
 };
 
 // Runs backend, fusion, near-duplicate merging and (when there is one) the
-// reranker. Errors as RetrievalBackend::Search.
+// reranker. A reranker that fails or has no time left is skipped and named in
+// `degraded`, so is a leg that failed beside one that did not. Errors as
+// RetrievalBackend::Search. Blocks; stops within a step of the query's stop
+// token or deadline.
 absl::StatusOr<PipelineResult> RunSearch(retrieval::RetrievalBackend& backend,
                                          const fusion::Reranker* reranker,
                                          const PipelineQuery& query);

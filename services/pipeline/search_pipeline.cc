@@ -1,0 +1,259 @@
+#include "services/pipeline/search_pipeline.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/clock.h"
+#include "fusion/near_duplicates.h"
+#include "services/pipeline/stage_clock.h"
+
+namespace braid::services {
+namespace {
+
+// Passages fetched between two looks at the clock and at the byte budget.
+constexpr size_t kFetchSlice = 16;
+// Merging leaves gaps that are filled with the next candidates, so often at
+// most: then fewer than top_k come back.
+constexpr int kMaxFetchRounds = 3;
+// Longer texts are whole documents: comparing their words costs more than a
+// duplicate in the list does.
+constexpr size_t kMaxComparedBytes = 16 << 10;
+// A reranker that has less time than this left would not score one passage.
+constexpr absl::Duration kMinRerankTime = absl::Milliseconds(10);
+
+class SearchRun {
+ public:
+  SearchRun(retrieval::RetrievalBackend& backend,
+            const fusion::Reranker* reranker, const PipelineQuery& query)
+      : backend_(backend),
+        reranker_(reranker),
+        query_(query),
+        clock_(query.begin.value_or(StageClock::Clock::now())) {}
+
+  absl::StatusOr<PipelineResult> Run() {
+    absl::Status status = Retrieve();
+    if (status.ok()) {
+      Fuse();
+      status = Collect();
+    }
+    if (status.ok() && reranker_ != nullptr) status = Rerank();
+    if (!status.ok()) return status;
+    auto& passages = result_.passages;
+    if (passages.size() > query_.top_k) passages.resize(query_.top_k);
+    return std::move(result_);
+  }
+
+ private:
+  void AddStage(StageTime stage) {
+    if (query_.on_stage) query_.on_stage(stage);
+    result_.stages.push_back(std::move(stage));
+  }
+
+  absl::Status Alive() const {
+    if (query_.query.stop.stop_requested()) {
+      return absl::CancelledError("the search was cancelled");
+    }
+    if (absl::Now() >= query_.query.deadline) {
+      return absl::DeadlineExceededError("the search ran out of time");
+    }
+    return absl::OkStatus();
+  }
+
+  void AddLeg(const char* name, const retrieval::LegResult& leg,
+              absl::Duration offset) {
+    if (!leg.ran) return;
+    AddStage({name, offset + leg.start, leg.elapsed});
+    if (!leg.status.ok()) result_.degraded.push_back(name);
+  }
+
+  absl::Status Retrieve() {
+    const absl::Duration offset = clock_.Now();
+    absl::StatusOr<retrieval::SearchResult> found =
+        backend_.Search(query_.query);
+    if (!found.ok()) return found.status();
+    legs_ = *std::move(found);
+    result_.view = legs_.view;
+    if (!query_.query.filter.empty()) {
+      AddStage({"filter", offset, legs_.filter_elapsed});
+    }
+    if (legs_.dense.ran) {
+      AddStage({"embed", offset + legs_.dense.start, legs_.embed_elapsed});
+    }
+    AddLeg("bm25", legs_.bm25, offset);
+    AddLeg("dense", legs_.dense, offset);
+    return absl::OkStatus();
+  }
+
+  static fusion::RankedList ToList(const retrieval::LegResult& leg,
+                                   double weight) {
+    fusion::RankedList list;
+    list.weight = weight;
+    list.hits.reserve(leg.hits.size());
+    for (const retrieval::ScoredChunk& hit : leg.hits) {
+      list.hits.push_back({hit.chunk, hit.score});
+    }
+    return list;
+  }
+
+  void Fuse() {
+    const absl::Duration start = clock_.Now();
+    const fusion::RankedList lists[] = {
+        ToList(legs_.bm25, query_.bm25_weight),
+        ToList(legs_.dense, query_.dense_weight)};
+    fusion::RrfOptions options;
+    options.rrf_k = query_.rrf_k;
+    options.limit = lists[0].hits.size() + lists[1].hits.size();
+    fused_ = fusion::ReciprocalRankFusion(lists, options);
+    AddStage(clock_.End("fuse", start));
+  }
+
+  // Fetches from where the last round stopped until `want` passages are there.
+  // What was fetched stays when the time runs out.
+  absl::Status Fetch(size_t want) {
+    const absl::Duration start = clock_.Now();
+    auto& passages = result_.passages;
+    while (passages.size() < want && next_ < fused_.size() && !full_) {
+      if (absl::Status alive = Alive(); !alive.ok()) {
+        if (absl::IsCancelled(alive) || passages.empty()) return alive;
+        full_ = true;
+        break;
+      }
+      const size_t count = std::min(
+          {kFetchSlice, want - passages.size(), fused_.size() - next_});
+      absl::Status status = FetchSlice(count);
+      if (!status.ok()) return status;
+    }
+    AddStage(clock_.End("fetch", start));
+    return absl::OkStatus();
+  }
+
+  absl::Status FetchSlice(size_t count) {
+    std::vector<retrieval::ChunkId> ids;
+    absl::flat_hash_map<retrieval::ChunkId, size_t> position;
+    for (size_t i = next_; i < next_ + count; ++i) {
+      position.emplace(fused_[i].id, i);
+      ids.push_back(fused_[i].id);
+    }
+    next_ += count;
+    absl::StatusOr<std::vector<retrieval::Passage>> fetched =
+        result_.view->Fetch(ids);
+    if (!fetched.ok()) return fetched.status();
+    for (retrieval::Passage& passage : *fetched) {
+      const auto at = position.find(passage.chunk.id);
+      if (at == position.end()) continue;
+      bytes_ += passage.text.size();
+      if (bytes_ > query_.max_passage_bytes) {
+        full_ = true;
+        return absl::OkStatus();
+      }
+      FoundPassage found;
+      found.passage = std::move(passage);
+      found.fused = fused_[at->second];
+      found.fused_rank = static_cast<uint32_t>(at->second + 1);
+      found.score = found.fused.score;
+      result_.passages.push_back(std::move(found));
+    }
+    return absl::OkStatus();
+  }
+
+  void Merge() {
+    const absl::Duration start = clock_.Now();
+    auto& passages = result_.passages;
+    std::vector<absl::string_view> texts;
+    std::vector<size_t> compared;  // index into `passages` of each text
+    for (size_t i = 0; i < passages.size(); ++i) {
+      const std::string& text = passages[i].passage.text;
+      if (text.size() > kMaxComparedBytes) continue;
+      texts.push_back(text);
+      compared.push_back(i);
+    }
+    const std::vector<size_t> first =
+        fusion::FindNearDuplicates(texts, fusion::NearDuplicateOptions());
+    std::vector<bool> dropped(passages.size(), false);
+    for (size_t i = 0; i < first.size(); ++i) {
+      if (first[i] == i) continue;
+      FoundPassage& kept = passages[compared[first[i]]];
+      FoundPassage& copy = passages[compared[i]];
+      kept.merged.push_back(copy.passage.chunk.id);
+      kept.merged.insert(kept.merged.end(), copy.merged.begin(),
+                         copy.merged.end());
+      dropped[compared[i]] = true;
+    }
+    size_t index = 0;
+    std::erase_if(passages,
+                  [&](const FoundPassage&) { return dropped[index++]; });
+    AddStage(clock_.End("merge", start));
+  }
+
+  // The passages that are returned or reranked, without near-duplicates.
+  absl::Status Collect() {
+    const size_t want = reranker_ == nullptr
+                            ? query_.top_k
+                            : std::max(query_.top_k, query_.rerank_depth);
+    for (int round = 0; round < kMaxFetchRounds; ++round) {
+      absl::Status status = Fetch(want);
+      if (!status.ok()) return status;
+      if (!query_.merge_near_duplicates) break;
+      Merge();
+      if (result_.passages.size() >= want || next_ >= fused_.size()) break;
+    }
+    if (full_) result_.degraded.push_back("fetch");
+    return absl::OkStatus();
+  }
+
+  absl::Status Rerank() {
+    const absl::Duration start = clock_.Now();
+    auto& passages = result_.passages;
+    if (passages.empty()) return absl::OkStatus();
+    if (query_.query.deadline - absl::Now() < kMinRerankTime) {
+      result_.degraded.push_back("rerank");
+      return absl::OkStatus();
+    }
+    std::vector<fusion::RerankInput> inputs;
+    inputs.reserve(passages.size());
+    for (const FoundPassage& found : passages) {
+      inputs.push_back({found.passage.title, found.passage.text});
+    }
+    absl::StatusOr<std::vector<float>> logits = reranker_->Score(
+        query_.query.text, inputs, query_.query.deadline, query_.query.stop);
+    if (query_.query.stop.stop_requested()) return Alive();
+    AddStage(clock_.End("rerank", start));
+    // The fused order is a good order: without logits it stands.
+    if (!logits.ok() || logits->size() > passages.size()) {
+      result_.degraded.push_back("rerank");
+      return absl::OkStatus();
+    }
+    if (logits->size() < passages.size()) result_.degraded.push_back("rerank");
+    for (size_t i = 0; i < logits->size(); ++i) {
+      passages[i].rerank_logit = (*logits)[i];
+      passages[i].score = (*logits)[i];
+    }
+    std::stable_sort(passages.begin(), passages.begin() + logits->size(),
+                     [](const FoundPassage& a, const FoundPassage& b) {
+                       return *a.rerank_logit > *b.rerank_logit;
+                     });
+    return absl::OkStatus();
+  }
+
+  retrieval::RetrievalBackend& backend_;
+  const fusion::Reranker* const reranker_;
+  const PipelineQuery& query_;
+  const StageClock clock_;
+  retrieval::SearchResult legs_;
+  std::vector<fusion::FusedCandidate> fused_;
+  size_t next_ = 0;    // first of `fused_` that was not fetched yet
+  size_t bytes_ = 0;   // of the texts fetched
+  bool full_ = false;  // no budget or no time for more
+  PipelineResult result_;
+};
+
+}  // namespace
+
+absl::StatusOr<PipelineResult> RunSearch(retrieval::RetrievalBackend& backend,
+                                         const fusion::Reranker* reranker,
+                                         const PipelineQuery& query) {
+  return SearchRun(backend, reranker, query).Run();
+}
+
+}  // namespace braid::services

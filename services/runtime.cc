@@ -1,0 +1,172 @@
+#include "services/runtime.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "generation/answer/extractive_answerer.h"
+#include "generation/answer/generative_answerer.h"
+#include "retrieval/encoder/bert_encoder.h"
+
+namespace braid::services {
+namespace {
+
+int Threads(const Config& config) {
+  if (config.threads > 0) return config.threads;
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+// The encoder as the extractive answerer wants it. Vectors have length 1, so
+// the inner product is the cosine.
+generation::SentenceSimilarity SimilarityOf(const retrieval::Encoder* encoder) {
+  return [encoder](absl::string_view question,
+                   absl::Span<const absl::string_view> sentences)
+             -> absl::StatusOr<std::vector<float>> {
+    const size_t dimension = encoder->dimension();
+    std::vector<absl::string_view> texts = {question};
+    texts.insert(texts.end(), sentences.begin(), sentences.end());
+    std::vector<float> vectors(texts.size() * dimension);
+    absl::Status status = encoder->Embed(texts, vectors.data());
+    if (!status.ok()) return status;
+    std::vector<float> similarities(sentences.size());
+    for (size_t i = 0; i < sentences.size(); ++i) {
+      const float* sentence = vectors.data() + (i + 1) * dimension;
+      float sum = 0;
+      for (size_t d = 0; d < dimension; ++d) sum += vectors[d] * sentence[d];
+      similarities[i] = sum;
+    }
+    return similarities;
+  };
+}
+
+absl::StatusOr<std::unique_ptr<retrieval::LocalBackend>> OpenBackend(
+    const Config& config, const retrieval::Encoder* encoder) {
+  if (config.data_directory.empty()) {
+    return absl::InvalidArgumentError("data_directory is not set");
+  }
+  std::error_code error;
+  std::filesystem::create_directories(config.data_directory, error);
+  if (error) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot create ", config.data_directory, ": ", error.message()));
+  }
+  retrieval::LocalBackendOptions options;
+  options.directory = config.data_directory;
+  options.store.block_cache_bytes = static_cast<size_t>(config.block_cache_mb)
+                                    << 20;
+  options.search_threads = std::max(2, Threads(config));
+  return retrieval::LocalBackend::Open(options, encoder);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const Config& config) {
+  absl::StatusOr<std::string> encoder_directory =
+      ResolveEncoderDirectory(config);
+  if (!encoder_directory.ok()) return encoder_directory.status();
+  Parts parts;
+  auto encoder =
+      retrieval::BertEncoder::Load(*encoder_directory, Threads(config));
+  if (!encoder.ok()) return encoder.status();
+  parts.encoder = *std::move(encoder);
+  auto backend = OpenBackend(config, parts.encoder.get());
+  if (!backend.ok()) return backend.status();
+  parts.backend = *std::move(backend);
+  if (config.model_directory.empty()) {
+    parts.answerer = generation::MakeExtractiveAnswerer(
+        SimilarityOf(parts.encoder.get()), generation::ExtractiveOptions());
+  } else {
+    auto generator =
+        generation::Generator::Load(config.model_directory, Threads(config));
+    if (!generator.ok()) return generator.status();
+    parts.generator = *std::move(generator);
+    parts.answerer = generation::MakeGenerativeAnswerer(parts.generator.get());
+  }
+  return Assemble(config, std::move(parts));
+}
+
+std::unique_ptr<Runtime> Runtime::Assemble(const Config& config, Parts parts) {
+  std::unique_ptr<Runtime> runtime(new Runtime());
+  runtime->config_ = config;
+  runtime->start_time_ = absl::Now();
+  runtime->encoder_ = std::move(parts.encoder);
+  runtime->backend_ = std::move(parts.backend);
+  runtime->generator_ = std::move(parts.generator);
+  runtime->answerer_ = std::move(parts.answerer);
+  runtime->reranker_ = std::move(parts.reranker);
+  return runtime;
+}
+
+Runtime::~Runtime() { Shutdown(); }
+
+absl::StatusOr<std::shared_ptr<retrieval::IngestPipeline>> Runtime::Pipeline(
+    const std::string& collection) {
+  const auto config = backend_->store()->GetCollection(collection);
+  if (!config.ok()) return config.status();
+  if (config->encoder != encoder_->fingerprint()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "collection ", collection, " holds vectors of the encoder `",
+        config->encoder, "`, and this server runs `", encoder_->fingerprint(),
+        "`"));
+  }
+  std::vector<std::shared_ptr<retrieval::IngestPipeline>> idle;
+  absl::MutexLock lock(&mutex_);
+  if (closed_) return absl::UnavailableError("the runtime is shut down");
+  std::shared_ptr<retrieval::IngestPipeline>& pipeline = pipelines_[collection];
+  if (pipeline == nullptr) {
+    auto created = retrieval::IngestPipeline::Create(
+        backend_->store(), encoder_.get(), collection,
+        retrieval::IngestLimits(), Threads(config_));
+    if (!created.ok()) {
+      pipelines_.erase(collection);
+      return created.status();
+    }
+    pipeline = *std::move(created);
+  }
+  // Held here, so it does not count as idle. `idle` dies after the lock.
+  std::shared_ptr<retrieval::IngestPipeline> held = pipeline;
+  idle = TakeIdle();
+  return held;
+}
+
+std::vector<std::shared_ptr<retrieval::IngestPipeline>> Runtime::TakeIdle() {
+  std::vector<std::shared_ptr<retrieval::IngestPipeline>> taken;
+  int idle = 0;
+  for (auto it = pipelines_.begin(); it != pipelines_.end();) {
+    const auto current = it++;
+    if (current->second.use_count() > 1) continue;
+    if (++idle <= config_.limits.max_idle_pipelines) continue;
+    taken.push_back(std::move(current->second));
+    pipelines_.erase(current);
+  }
+  return taken;
+}
+
+void Runtime::DropPipeline(const std::string& collection) {
+  std::shared_ptr<retrieval::IngestPipeline> dropped;
+  absl::MutexLock lock(&mutex_);
+  const auto found = pipelines_.find(collection);
+  if (found == pipelines_.end()) return;
+  dropped = std::move(found->second);
+  pipelines_.erase(found);
+}
+
+void Runtime::Shutdown() {
+  absl::flat_hash_map<std::string, std::shared_ptr<retrieval::IngestPipeline>>
+      pipelines;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (closed_) return;
+    closed_ = true;
+    pipelines.swap(pipelines_);
+  }
+  for (auto& [name, pipeline] : pipelines) pipeline->Drain();
+  pipelines.clear();
+  backend_->Shutdown();
+}
+
+}  // namespace braid::services

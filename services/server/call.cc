@@ -1,0 +1,192 @@
+#include "services/server/call.h"
+
+#include <algorithm>
+#include <random>
+#include <thread>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "services/server/errors.h"
+
+namespace braid::services {
+namespace {
+
+constexpr char kRequestIdKey[] = "x-request-id";
+constexpr size_t kMaxRequestIdBytes = 64;
+
+// Searches compute: a few more threads than cores keep the cores busy while
+// some wait for a disk or a lock; more would only share them out thinner.
+int SearchThreads(const Limits& limits) {
+  const int cores = std::max(1u, std::thread::hardware_concurrency());
+  return std::clamp(2 * cores, 4, std::max(4, limits.max_concurrent_searches));
+}
+
+constexpr int kLookupThreads = 4;
+
+// The client's id where it is usable, so that its logs and ours can be joined.
+std::string RequestId(const grpc::CallbackServerContext& context) {
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find(kRequestIdKey);
+  if (found != metadata.end()) {
+    const absl::string_view id(found->second.data(), found->second.size());
+    const bool plain = std::all_of(id.begin(), id.end(), [](char c) {
+      return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+    });
+    if (plain && !id.empty() && id.size() <= kMaxRequestIdBytes) {
+      return std::string(id);
+    }
+  }
+  thread_local std::mt19937_64 random{std::random_device{}()};
+  return absl::StrFormat("%016x", random());
+}
+
+bool IsServerFault(absl::StatusCode code) {
+  return code == absl::StatusCode::kInternal ||
+         code == absl::StatusCode::kUnknown ||
+         code == absl::StatusCode::kDataLoss;
+}
+
+}  // namespace
+
+absl::Status CallTracker::Add(Call* call) {
+  absl::MutexLock lock(&mutex_);
+  if (draining_) {
+    return WithReason(absl::UnavailableError("the server is shutting down"),
+                      "SHUTTING_DOWN");
+  }
+  calls_.insert(call);
+  return absl::OkStatus();
+}
+
+void CallTracker::Remove(Call* call) {
+  absl::MutexLock lock(&mutex_);
+  calls_.erase(call);
+}
+
+void CallTracker::StartDraining() {
+  absl::MutexLock lock(&mutex_);
+  draining_ = true;
+}
+
+bool CallTracker::WaitUntilIdle(absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  return mutex_.AwaitWithTimeout(absl::Condition(this, &CallTracker::Idle),
+                                 timeout);
+}
+
+void CallTracker::StopAll() {
+  // Under the lock, so that no call is destroyed meanwhile: stopping only
+  // raises flags and wakes waiters.
+  absl::MutexLock lock(&mutex_);
+  for (Call* call : calls_) call->Shutdown();
+}
+
+ServerCore::ServerCore(Runtime* runtime_in, LogLevel level)
+    : runtime(runtime_in),
+      limits(runtime_in->config().limits),
+      log(level),
+      searches(SearchThreads(limits), limits.max_concurrent_searches),
+      answers(limits.max_concurrent_answers, limits.max_concurrent_answers),
+      ingests(limits.max_concurrent_ingest_streams,
+              limits.max_concurrent_ingest_streams),
+      lookups(kLookupThreads, limits.max_concurrent_lookups) {}
+
+Call::Call(ServerCore* core, grpc::CallbackServerContext* context,
+           absl::string_view rpc, absl::Duration default_timeout)
+    : core_(core),
+      context_(context),
+      rpc_(rpc),
+      start_(std::chrono::steady_clock::now()),
+      request_id_(RequestId(*context)) {
+  const absl::Time now = absl::Now();
+  const auto client_deadline = context->deadline();
+  deadline_ = client_deadline == std::chrono::system_clock::time_point::max()
+                  ? now + default_timeout
+                  : absl::FromChrono(client_deadline);
+  const absl::Duration left = std::max(deadline_ - now, absl::ZeroDuration());
+  work_deadline_ =
+      deadline_ - std::min(left / 10, core->limits.max_deadline_reserve);
+  context->AddInitialMetadata(kRequestIdKey, request_id_);
+  admitted_ = core->calls.Add(this);
+}
+
+Call::~Call() { core_->calls.Remove(this); }
+
+void Call::Stop(Reason reason) {
+  Reason none = Reason::kNone;
+  reason_.compare_exchange_strong(none, reason);
+  stop_.request_stop();
+}
+
+absl::Status Call::ReasonStatus() const {
+  switch (reason_.load()) {
+    case Reason::kNone:
+      break;
+    case Reason::kCancelled:
+      // gRPC cancels a call whose deadline has passed, too.
+      if (absl::Now() >= deadline_) {
+        return absl::DeadlineExceededError("the deadline passed");
+      }
+      return absl::CancelledError("the client cancelled the call");
+    case Reason::kShutdown:
+      return WithRetry(
+          WithReason(absl::UnavailableError("the server is shutting down"),
+                     "SHUTTING_DOWN"),
+          core_->limits.retry_delay);
+    case Reason::kStalledReader:
+      return WithReason(
+          absl::UnavailableError("the client reads the stream too slowly"),
+          "STALLED_READER");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Call::Alive() const {
+  if (stop_.stop_requested()) return ReasonStatus();
+  if (absl::Now() >= work_deadline_) {
+    return absl::DeadlineExceededError("the deadline passed");
+  }
+  return absl::OkStatus();
+}
+
+grpc::Status Call::End(const absl::Status& status) {
+  absl::Status ended = status;
+  if (!status.ok() && stop_.stop_requested()) ended = ReasonStatus();
+  const std::optional<absl::Duration> delay = RetryDelay(ended);
+  if (delay.has_value()) {
+    context_->AddTrailingMetadata(
+        "grpc-retry-pushback-ms",
+        absl::StrCat(absl::ToInt64Milliseconds(*delay)));
+  }
+  Log(ended);
+  return ToGrpcStatus(ended);
+}
+
+void Call::Log(const absl::Status& status) const {
+  const LogLevel level =
+      IsServerFault(status.code()) ? LogLevel::kError : LogLevel::kInfo;
+  if (!core_->log.Enabled(level)) return;
+  const std::chrono::duration<double, std::milli> elapsed =
+      std::chrono::steady_clock::now() - start_;
+  const std::string elapsed_ms = absl::StrFormat("%.2f", elapsed.count());
+  if (status.ok()) {
+    core_->log.Write(level, "rpc",
+                     {{"rpc", std::string(rpc_)},
+                      {"status", "OK"},
+                      {"elapsed_ms", elapsed_ms},
+                      {"request_id", request_id_},
+                      {"peer", context_->peer()}});
+    return;
+  }
+  core_->log.Write(level, "rpc",
+                   {{"rpc", std::string(rpc_)},
+                    {"status", CodeName(status.code())},
+                    {"elapsed_ms", elapsed_ms},
+                    {"request_id", request_id_},
+                    {"peer", context_->peer()},
+                    {"message", std::string(status.message())}});
+}
+
+}  // namespace braid::services

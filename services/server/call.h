@@ -1,0 +1,123 @@
+// What every RPC has in common: an id, a deadline, a way to stop it, a log
+// line.
+#ifndef BRAID_SERVICES_SERVER_CALL_H_
+#define BRAID_SERVICES_SERVER_CALL_H_
+
+#include <atomic>
+#include <chrono>
+#include <stop_token>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/status.h"
+#include "services/limits.h"
+#include "services/runtime.h"
+#include "services/server/log.h"
+#include "services/server/work_pool.h"
+
+namespace braid::services {
+
+class Call;
+
+// The calls in flight, so that a shutdown can wait for them and then stop them.
+// Thread-safe.
+class CallTracker {
+ public:
+  // UNAVAILABLE once draining has begun.
+  absl::Status Add(Call* call) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Remove(Call* call) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  void StartDraining() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Blocks until no call is in flight; false if `timeout` passes first.
+  bool WaitUntilIdle(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Stops every call; they end with UNAVAILABLE.
+  void StopAll() ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  bool Idle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return calls_.empty();
+  }
+  absl::Mutex mutex_;
+  absl::flat_hash_set<Call*> calls_ ABSL_GUARDED_BY(mutex_);
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// What the services of one server share. The pools come last: destroying them
+// joins threads that may use everything above.
+struct ServerCore {
+  ServerCore(Runtime* runtime, LogLevel level);
+
+  Runtime* const runtime;
+  const Limits& limits;
+  const Logger log;
+  CallTracker calls;
+  WorkPool searches;
+  WorkPool answers;
+  WorkPool ingests;
+  WorkPool lookups;
+};
+
+// One RPC, from its arrival until gRPC is done with it. Lives in its reactor.
+class Call {
+ public:
+  // `rpc` must be a literal, such as "RetrievalService/Search".
+  // `default_timeout` is for callers that set no deadline.
+  Call(ServerCore* core, grpc::CallbackServerContext* context,
+       absl::string_view rpc, absl::Duration default_timeout);
+  ~Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  // Not OK when the server is shutting down: end the call with it.
+  const absl::Status& admitted() const { return admitted_; }
+
+  ServerCore& core() const { return *core_; }
+  Runtime& runtime() const { return *core_->runtime; }
+  const Limits& limits() const { return core_->limits; }
+
+  // When work must end so that its result can still be sent: a little before
+  // the client's deadline.
+  absl::Time deadline() const { return work_deadline_; }
+  std::stop_token stop() const { return stop_.get_token(); }
+
+  // Asks the work to stop. The first reason counts.
+  void Cancel() { Stop(Reason::kCancelled); }     // the client went away
+  void Shutdown() { Stop(Reason::kShutdown); }    // the server is closing
+  void Evict() { Stop(Reason::kStalledReader); }  // the client reads nothing
+
+  // OK while the call should go on; otherwise why it should not (CANCELLED,
+  // DEADLINE_EXCEEDED, UNAVAILABLE).
+  absl::Status Alive() const;
+
+  // Ends the call: decides the status (an error of work that was asked to stop
+  // becomes the reason why), writes the log line, sets trailing metadata.
+  // Called once, right before the reactor's Finish.
+  grpc::Status End(const absl::Status& status);
+
+ private:
+  enum class Reason { kNone, kCancelled, kShutdown, kStalledReader };
+  void Stop(Reason reason);
+  absl::Status ReasonStatus() const;
+  void Log(const absl::Status& status) const;
+
+  ServerCore* const core_;
+  grpc::CallbackServerContext* const context_;
+  const absl::string_view rpc_;
+  const std::chrono::steady_clock::time_point start_;
+  std::string request_id_;
+  absl::Time deadline_;
+  absl::Time work_deadline_;
+  std::atomic<Reason> reason_{Reason::kNone};
+  std::stop_source stop_;
+  absl::Status admitted_;
+};
+
+}  // namespace braid::services
+
+#endif  // BRAID_SERVICES_SERVER_CALL_H_

@@ -1,0 +1,160 @@
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "braid/v1/document_service.grpc.pb.h"
+#include "retrieval/filter/filter.h"
+#include "services/server/convert.h"
+#include "services/server/errors.h"
+#include "services/server/ingest_stream.h"
+#include "services/server/page_token.h"
+#include "services/server/services.h"
+#include "services/server/unary_call.h"
+#include "services/server/validate.h"
+
+namespace braid::services {
+namespace {
+
+// Documents read at once while a filter looks for matches.
+constexpr size_t kScanBatch = 256;
+
+absl::Status DocumentError(const absl::Status& status) {
+  if (!absl::IsNotFound(status)) return status;
+  return WithReason(status, "DOCUMENT_NOT_FOUND");
+}
+
+// COLLECTION_NOT_FOUND unless the collection is there.
+absl::Status CheckCollection(const Call& call, const std::string& collection) {
+  return CollectionError(
+      call.runtime().backend().store()->GetCollection(collection).status());
+}
+
+absl::Status Get(const Call& call, const v1::GetDocumentRequest& request,
+                 v1::GetDocumentResponse* response) {
+  const auto name = ParseDocument("name", request.name(), call.limits());
+  if (!name.ok()) return name.status();
+  absl::Status status = CheckCollection(call, name->collection);
+  if (!status.ok()) return status;
+  const auto snapshot = call.runtime().backend().store()->snapshot();
+  const auto document = snapshot->GetDocument(name->collection, name->document);
+  if (!document.ok()) return DocumentError(document.status());
+  auto text = snapshot->GetText(name->collection, name->document);
+  if (!text.ok()) return text.status();
+  ToProto(name->collection, *document, response->mutable_document());
+  response->mutable_document()->set_text(*std::move(text));
+  if (!request.include_chunks()) return absl::OkStatus();
+  const auto chunks = snapshot->GetChunks(name->collection, *document);
+  if (!chunks.ok()) return chunks.status();
+  for (const retrieval::Chunk& chunk : *chunks) {
+    ToProto(name->collection, chunk, response->add_chunks());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status List(const Call& call, const v1::ListDocumentsRequest& request,
+                  v1::ListDocumentsResponse* response) {
+  auto query = Parse(request, call.limits());
+  if (!query.ok()) return query.status();
+  absl::Status status = CheckCollection(call, query->collection);
+  if (!status.ok()) return status;
+  std::optional<retrieval::Filter> filter;
+  if (!query->filter.empty()) {
+    auto parsed = retrieval::Filter::Parse(query->filter);
+    if (!parsed.ok()) return parsed.status();
+    filter = *std::move(parsed);
+  }
+  const auto snapshot = call.runtime().backend().store()->snapshot();
+  const std::string scope =
+      DocumentsPageScope(query->collection, query->filter);
+  const int size = static_cast<int>(query->page.size);
+  std::string& after = query->page.after;
+  for (size_t scanned = 0; scanned < call.limits().max_scanned_documents;) {
+    status = call.Alive();
+    if (!status.ok()) return status;
+    const auto batch =
+        snapshot->ListDocuments(query->collection, after, kScanBatch);
+    if (!batch.ok()) return batch.status();
+    for (const retrieval::DocumentInfo& document : *batch) {
+      if (!filter.has_value() || filter->Matches(document)) {
+        // One match more than fits says that there is a next page.
+        if (response->documents_size() == size) {
+          response->set_next_page_token(MakePageToken(scope, after));
+          return absl::OkStatus();
+        }
+        ToProto(query->collection, document, response->add_documents());
+      }
+      after = document.id;
+    }
+    if (batch->size() < kScanBatch) return absl::OkStatus();
+    scanned += batch->size();
+  }
+  response->set_next_page_token(MakePageToken(scope, after));
+  return absl::OkStatus();
+}
+
+absl::Status Delete(const Call& call, const v1::DeleteDocumentRequest& request,
+                    v1::DeleteDocumentResponse* response) {
+  const auto name = ParseDocument("name", request.name(), call.limits());
+  if (!name.ok()) return name.status();
+  absl::Status status = CheckCollection(call, name->collection);
+  if (!status.ok()) return status;
+  const auto sequence = call.runtime().backend().store()->DeleteDocument(
+      name->collection, name->document);
+  if (absl::IsNotFound(sequence.status()) && request.allow_missing()) {
+    return absl::OkStatus();
+  }
+  if (!sequence.ok()) return DocumentError(sequence.status());
+  response->set_sequence(*sequence);
+  return absl::OkStatus();
+}
+
+using Base = v1::DocumentService::WithRawCallbackMethod_Ingest<
+    v1::DocumentService::WithCallbackMethod_GetDocument<
+        v1::DocumentService::WithCallbackMethod_ListDocuments<
+            v1::DocumentService::WithCallbackMethod_DeleteDocument<
+                v1::DocumentService::Service>>>>;
+
+class DocumentService final : public Base {
+ public:
+  explicit DocumentService(ServerCore* core) : core_(core) {}
+
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Ingest(
+      grpc::CallbackServerContext* context) override {
+    return StartIngest(core_, context);
+  }
+  grpc::ServerUnaryReactor* GetDocument(
+      grpc::CallbackServerContext* context,
+      const v1::GetDocumentRequest* request,
+      v1::GetDocumentResponse* response) override {
+    return UnaryCall<v1::GetDocumentRequest, v1::GetDocumentResponse>::Start(
+        core_, &core_->lookups, context, "DocumentService/GetDocument", request,
+        response, Get);
+  }
+  grpc::ServerUnaryReactor* ListDocuments(
+      grpc::CallbackServerContext* context,
+      const v1::ListDocumentsRequest* request,
+      v1::ListDocumentsResponse* response) override {
+    return UnaryCall<v1::ListDocumentsRequest, v1::ListDocumentsResponse>::
+        Start(core_, &core_->lookups, context, "DocumentService/ListDocuments",
+              request, response, List);
+  }
+  grpc::ServerUnaryReactor* DeleteDocument(
+      grpc::CallbackServerContext* context,
+      const v1::DeleteDocumentRequest* request,
+      v1::DeleteDocumentResponse* response) override {
+    return UnaryCall<v1::DeleteDocumentRequest, v1::DeleteDocumentResponse>::
+        Start(core_, &core_->lookups, context, "DocumentService/DeleteDocument",
+              request, response, Delete);
+  }
+
+ private:
+  ServerCore* const core_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeDocumentService(ServerCore* core) {
+  return std::make_unique<DocumentService>(core);
+}
+
+}  // namespace braid::services

@@ -1,0 +1,75 @@
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "braid/v1/retrieval_service.grpc.pb.h"
+#include "services/server/convert.h"
+#include "services/server/errors.h"
+#include "services/server/search_checks.h"
+#include "services/server/services.h"
+#include "services/server/unary_call.h"
+#include "services/server/validate.h"
+
+namespace braid::services {
+namespace {
+
+absl::Status Search(const Call& call, const v1::SearchRequest& request,
+                    v1::SearchResponse* response) {
+  auto query = Parse(request, call.limits());
+  if (!query.ok()) return query.status();
+  absl::Status status = CheckSequence(call.runtime(), query->query);
+  if (!status.ok()) return status;
+  query->query.deadline = call.deadline();
+  query->query.stop = call.stop();
+  const auto found =
+      RunSearch(call.runtime().backend(), call.runtime().reranker(), *query);
+  if (!found.ok()) return CollectionError(found.status());
+  uint32_t rank = 0;
+  for (const FoundPassage& passage : found->passages) {
+    ToProto(query->query.collection, passage, ++rank, request.explain(),
+            response->add_passages());
+  }
+  response->set_sequence(found->view->sequence());
+  for (const StageTime& stage : found->stages) {
+    ToProto(stage, response->add_stages());
+  }
+  for (const std::string& name : found->degraded) response->add_degraded(name);
+  return absl::OkStatus();
+}
+
+class RetrievalService final : public v1::RetrievalService::CallbackService {
+ public:
+  explicit RetrievalService(ServerCore* core) : core_(core) {}
+
+  grpc::ServerUnaryReactor* Search(grpc::CallbackServerContext* context,
+                                   const v1::SearchRequest* request,
+                                   v1::SearchResponse* response) override {
+    return UnaryCall<v1::SearchRequest, v1::SearchResponse>::Start(
+        core_, &core_->searches, context, "RetrievalService/Search", request,
+        response, services::Search);
+  }
+
+ private:
+  ServerCore* const core_;
+};
+
+}  // namespace
+
+absl::Status CheckSequence(Runtime& runtime, const retrieval::Query& query) {
+  if (query.wait_for_sequence == 0) return absl::OkStatus();
+  const auto counters =
+      runtime.backend().store()->snapshot()->Counters(query.collection);
+  if (!counters.ok()) return CollectionError(counters.status());
+  if (query.wait_for_sequence <= counters->last_sequence) {
+    return absl::OkStatus();
+  }
+  return InvalidFields({{"wait_for_sequence",
+                         absl::StrCat("the newest write of this collection is ",
+                                      counters->last_sequence)}});
+}
+
+std::unique_ptr<grpc::Service> MakeRetrievalService(ServerCore* core) {
+  return std::make_unique<RetrievalService>(core);
+}
+
+}  // namespace braid::services

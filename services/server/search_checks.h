@@ -1,0 +1,18 @@
+// Checks of a search that need the store.
+#ifndef BRAID_SERVICES_SERVER_SEARCH_CHECKS_H_
+#define BRAID_SERVICES_SERVER_SEARCH_CHECKS_H_
+
+#include "absl/status/status.h"
+#include "retrieval/backend.h"
+#include "services/runtime.h"
+
+namespace braid::services {
+
+// A client can only know sequences that were acknowledged, so one that the
+// collection has not reached is a mistake: INVALID_ARGUMENT at once instead of
+// a search that waits until its deadline. NOT_FOUND for an unknown collection.
+absl::Status CheckSequence(Runtime& runtime, const retrieval::Query& query);
+
+}  // namespace braid::services
+
+#endif  // BRAID_SERVICES_SERVER_SEARCH_CHECKS_H_

@@ -1,0 +1,162 @@
+#include "services/server/server.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "braid/v1/admin_service.grpc.pb.h"
+#include "braid/v1/answer_service.grpc.pb.h"
+#include "braid/v1/collection_service.grpc.pb.h"
+#include "braid/v1/document_service.grpc.pb.h"
+#include "braid/v1/generation_service.grpc.pb.h"
+#include "braid/v1/retrieval_service.grpc.pb.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/resource_quota.h"
+#include "grpcpp/security/server_credentials.h"
+#include "grpcpp/server.h"
+#include "grpcpp/server_builder.h"
+#include "grpcpp/support/channel_arguments.h"
+#include "services/server/call.h"
+#include "services/server/health_service.h"
+#include "services/server/services.h"
+
+namespace braid::services {
+namespace {
+
+// Calls that were told to stop get so long to say why before they are cut off.
+constexpr absl::Duration kStopTime = absl::Seconds(2);
+constexpr absl::Duration kCloseTime = absl::Seconds(1);
+
+constexpr int kKeepaliveMs = 60'000;
+constexpr int kKeepaliveTimeoutMs = 20'000;
+constexpr int kMinPingIntervalMs = 10'000;
+constexpr int kMaxIdleConnectionMs = 30 * 60'000;
+
+std::vector<std::string> ServiceNames() {
+  return {v1::CollectionService::service_full_name(),
+          v1::DocumentService::service_full_name(),
+          v1::RetrievalService::service_full_name(),
+          v1::GenerationService::service_full_name(),
+          v1::AnswerService::service_full_name(),
+          v1::AdminService::service_full_name()};
+}
+
+void SetLimits(const Limits& limits, grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(limits.max_receive_message_bytes);
+  builder->SetMaxSendMessageSize(limits.max_send_message_bytes);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                              limits.max_concurrent_streams_per_connection);
+  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,
+                              limits.max_metadata_bytes);
+  // Two servers on one port would share its calls without a word.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                              kKeepaliveTimeoutMs);
+  builder->AddChannelArgument(
+      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+      kMinPingIntervalMs);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+                              kMaxIdleConnectionMs);
+  grpc::ResourceQuota quota("braid");
+  quota.Resize(limits.max_transport_bytes);
+  quota.SetMaxThreads(limits.max_transport_threads);
+  builder->SetResourceQuota(quota);
+}
+
+class ServerImpl final : public Server {
+ public:
+  explicit ServerImpl(Runtime* runtime)
+      : core_(runtime, ParseLogLevel(runtime->config().log_level)),
+        health_(ServiceNames(), runtime->config().limits.max_health_watchers) {
+    services_.push_back(MakeCollectionService(&core_));
+    services_.push_back(MakeDocumentService(&core_));
+    services_.push_back(MakeRetrievalService(&core_));
+    services_.push_back(MakeGenerationService(&core_));
+    services_.push_back(MakeAnswerService(&core_));
+    services_.push_back(MakeAdminService(&core_));
+  }
+  ~ServerImpl() override { Shutdown(absl::ZeroDuration()); }
+
+  absl::Status Listen(const std::string& address) {
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    SetLimits(core_.limits, &builder);
+    for (const auto& service : services_)
+      builder.RegisterService(service.get());
+    builder.RegisterService(&health_);
+    int port = 0;
+    if (!address.empty()) {
+      builder.AddListeningPort(address, grpc::InsecureServerCredentials(),
+                               &port);
+    }
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || (!address.empty() && port == 0)) {
+      return absl::UnavailableError(absl::StrCat("cannot listen on ", address));
+    }
+    address_ = address;
+    if (absl::string_view host = address; absl::ConsumeSuffix(&host, ":0")) {
+      address_ = absl::StrCat(host, ":", port);
+    }
+    health_.SetServing(true);
+    if (!address_.empty()) {
+      core_.log.Write(LogLevel::kInfo, "listening", {{"address", address_}});
+    }
+    return absl::OkStatus();
+  }
+
+  const std::string& address() const override { return address_; }
+
+  std::shared_ptr<grpc::Channel> InProcessChannel() override {
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(core_.limits.max_send_message_bytes);
+    arguments.SetMaxSendMessageSize(core_.limits.max_receive_message_bytes);
+    return server_->InProcessChannel(arguments);
+  }
+
+  void Shutdown(absl::Duration grace) override {
+    absl::MutexLock lock(&shutdown_mutex_);
+    if (server_ == nullptr || down_) return;
+    down_ = true;
+    // The port stays open while calls drain, so that probes see NOT_SERVING and
+    // new calls get an error that says why.
+    health_.SetServing(false);
+    core_.calls.StartDraining();
+    bool idle = core_.calls.WaitUntilIdle(grace);
+    if (!idle) {
+      core_.calls.StopAll();
+      idle = core_.calls.WaitUntilIdle(kStopTime);
+    }
+    health_.CloseWatches();
+    server_->Shutdown(absl::ToChronoTime(absl::Now() + kCloseTime));
+    server_->Wait();
+    core_.log.Write(LogLevel::kInfo, "shutdown",
+                    {{"drained", idle ? "true" : "false"}});
+  }
+
+ private:
+  std::string address_;
+  ServerCore core_;
+  HealthService health_;
+  std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::unique_ptr<grpc::Server> server_;
+  absl::Mutex shutdown_mutex_;
+  bool down_ ABSL_GUARDED_BY(shutdown_mutex_) = false;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(
+    Runtime* runtime, const std::string& address) {
+  auto server = std::make_unique<ServerImpl>(runtime);
+  absl::Status status = server->Listen(address);
+  if (!status.ok()) return status;
+  return server;
+}
+
+}  // namespace braid::services

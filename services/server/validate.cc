@@ -1,0 +1,437 @@
+#include "services/server/validate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "retrieval/filter/filter.h"
+#include "services/server/metadata.h"
+#include "services/server/page_token.h"
+#include "services/text.h"
+
+namespace braid::services {
+namespace {
+
+constexpr uint32_t kMinChunkTokens = 16;
+constexpr uint32_t kMaxChunkTokens = 2048;
+constexpr size_t kMaxMediaTypeBytes = 255;
+
+std::string PageAfter(absl::string_view scope, const std::string& token,
+                      RequestChecker* check) {
+  if (token.empty()) return "";
+  absl::StatusOr<std::string> after = absl::InvalidArgumentError("is too long");
+  if (token.size() <= check->limits().max_page_token_bytes) {
+    after = ParsePageToken(scope, token);
+  }
+  if (after.ok()) return *std::move(after);
+  check->Add("page_token", after.status().message());
+  return "";
+}
+
+// Fills the fusion part of `query`.
+void ParseFusion(const v1::FusionOptions& fusion, RequestChecker* check,
+                 PipelineQuery* query) {
+  const Limits& limits = check->limits();
+  query->rrf_k = check->Count("fusion.rrf_k", fusion.rrf_k(),
+                              limits.default_rrf_k, limits.max_rrf_k);
+  if (fusion.has_bm25_weight()) {
+    query->bm25_weight = check->Number(
+        "fusion.bm25_weight", fusion.bm25_weight(), 0, limits.max_leg_weight);
+  }
+  if (fusion.has_dense_weight()) {
+    query->dense_weight = check->Number(
+        "fusion.dense_weight", fusion.dense_weight(), 0, limits.max_leg_weight);
+  }
+  // A leg without weight brings nothing: it need not run.
+  query->query.run_bm25 = query->query.run_bm25 && query->bm25_weight > 0;
+  query->query.run_dense = query->query.run_dense && query->dense_weight > 0;
+  if (!query->query.run_bm25 && !query->query.run_dense) {
+    check->Add("fusion", "no leg that runs has a weight above 0");
+  }
+}
+
+void ParseLegs(const v1::SearchRequest& request, RequestChecker* check,
+               retrieval::Query* query) {
+  if (request.legs().empty()) return;
+  query->run_bm25 = false;
+  query->run_dense = false;
+  for (int i = 0; i < request.legs_size(); ++i) {
+    switch (request.legs(i)) {
+      case v1::LEG_BM25:
+        query->run_bm25 = true;
+        continue;
+      case v1::LEG_DENSE:
+        query->run_dense = true;
+        continue;
+      default:
+        check->Add(absl::StrCat("legs[", i, "]"),
+                   "must be LEG_BM25 or LEG_DENSE");
+        return;  // one is enough: the list may be long
+    }
+  }
+}
+
+generation::SamplingParams ParseSampling(const v1::SamplingOptions& sampling,
+                                         RequestChecker* check) {
+  const Limits& limits = check->limits();
+  generation::SamplingParams params;
+  params.temperature =
+      check->Number("sampling.temperature", sampling.temperature(), 0,
+                    limits.max_temperature);
+  params.top_k = static_cast<int>(check->Number(
+      "sampling.top_k", sampling.top_k(), 0, limits.max_sampling_top_k));
+  params.top_p = check->Number("sampling.top_p", sampling.top_p(), 0, 1);
+  if (params.top_p == 0) params.top_p = 1;
+  params.seed = sampling.seed();
+  return params;
+}
+
+void CheckDocumentIdField(absl::string_view field, const std::string& id,
+                          RequestChecker* check) {
+  absl::Status status =
+      CheckDocumentId(id, check->limits().max_document_id_bytes);
+  if (!status.ok()) check->Add(field, status.message());
+}
+
+retrieval::SourceFile ParseSourceFile(v1::SourceFile* source,
+                                      RequestChecker* check) {
+  const Limits& limits = check->limits();
+  retrieval::SourceFile file;
+  CheckDocumentIdField("source.document_id", source->document_id(), check);
+  file.document_id = source->document_id();
+  if (source->content().empty()) {
+    check->Add("source.content", "must not be empty");
+  }
+  file.media_type = check->Label("source.media_type", source->media_type(),
+                                 kMaxMediaTypeBytes);
+  file.file_name = check->Label("source.file_name", source->file_name(),
+                                limits.max_file_name_bytes);
+  file.metadata = ToMetadata(source->metadata(), "source.metadata", limits,
+                             check->violations());
+  file.content = std::move(*source->mutable_content());
+  return file;
+}
+
+retrieval::InlineDocument ParseInlineDocument(v1::InlineDocument* document,
+                                              RequestChecker* check) {
+  const Limits& limits = check->limits();
+  retrieval::InlineDocument out;
+  CheckDocumentIdField("document.document_id", document->document_id(), check);
+  out.document_id = document->document_id();
+  out.title = document->title();
+  if (out.title.size() > limits.max_title_bytes) {
+    check->Add("document.title",
+               absl::StrCat("at most ", limits.max_title_bytes, " bytes"));
+  }
+  if (document->text().empty()) {
+    check->Add("document.text", "must not be empty");
+  }
+  out.metadata = ToMetadata(document->metadata(), "document.metadata", limits,
+                            check->violations());
+  out.text = std::move(*document->mutable_text());
+  return out;
+}
+
+}  // namespace
+
+void RequestChecker::Add(absl::string_view field,
+                         absl::string_view description) {
+  violations_.push_back({std::string(field), std::string(description)});
+}
+
+std::string RequestChecker::CollectionName(absl::string_view field,
+                                           absl::string_view name) {
+  absl::StatusOr<std::string> id = ParseCollectionName(name);
+  if (id.ok()) return *std::move(id);
+  Add(field, id.status().message());
+  return "";
+}
+
+DocumentName RequestChecker::Document(absl::string_view field,
+                                      absl::string_view name) {
+  absl::StatusOr<DocumentName> parsed =
+      ParseDocumentName(name, limits_.max_document_id_bytes);
+  if (parsed.ok()) return *std::move(parsed);
+  Add(field, parsed.status().message());
+  return {};
+}
+
+uint32_t RequestChecker::Count(absl::string_view field, int64_t value,
+                               int64_t default_value, int64_t max) {
+  if (value < 0 || value > max) {
+    Add(field, absl::StrCat("must be between 0 and ", max));
+  } else if (value > 0) {
+    return static_cast<uint32_t>(value);
+  }
+  return static_cast<uint32_t>(default_value);
+}
+
+double RequestChecker::Number(absl::string_view field, double value, double min,
+                              double max) {
+  // Written so that NaN fails.
+  if (value >= min && value <= max) return value;
+  Add(field, absl::StrCat("must be between ", min, " and ", max));
+  return min;
+}
+
+std::string RequestChecker::Text(absl::string_view field,
+                                 const std::string& text, size_t max_bytes) {
+  if (absl::StripAsciiWhitespace(text).empty()) {
+    Add(field, "must not be empty");
+  } else if (text.size() > max_bytes) {
+    Add(field, absl::StrCat("at most ", max_bytes, " bytes"));
+  } else {
+    return text;
+  }
+  return "";
+}
+
+std::string RequestChecker::Label(absl::string_view field,
+                                  const std::string& text, size_t max_bytes) {
+  if (text.size() > max_bytes) {
+    Add(field, absl::StrCat("at most ", max_bytes, " bytes"));
+  } else if (HasControlCharacters(text)) {
+    Add(field, "must not hold control characters");
+  } else {
+    return text;
+  }
+  return "";
+}
+
+std::string RequestChecker::Filter(absl::string_view field,
+                                   const std::string& text) {
+  if (text.empty()) return "";
+  if (text.size() > limits_.max_filter_bytes) {
+    Add(field, absl::StrCat("at most ", limits_.max_filter_bytes, " bytes"));
+    return "";
+  }
+  absl::StatusOr<retrieval::Filter> filter = retrieval::Filter::Parse(text);
+  if (!filter.ok()) {
+    Add(field, filter.status().message());
+    return "";
+  }
+  return text;
+}
+
+absl::Status RequestChecker::status() const {
+  return violations_.empty() ? absl::OkStatus() : InvalidFields(violations_);
+}
+
+std::string DocumentsPageScope(absl::string_view collection,
+                               absl::string_view filter) {
+  return absl::StrCat("documents/", collection, "/", filter);
+}
+
+absl::StatusOr<retrieval::CollectionConfig> Parse(
+    const v1::CreateCollectionRequest& request, const Limits& limits) {
+  RequestChecker check(limits);
+  retrieval::CollectionConfig config;
+  absl::Status id = CheckCollectionId(request.collection_id());
+  if (!id.ok()) check.Add("collection_id", id.message());
+  config.id = request.collection_id();
+  if (!request.language().empty()) {
+    const std::string& language = request.language();
+    if (language.size() != 2 ||
+        !std::all_of(language.begin(), language.end(), absl::ascii_islower)) {
+      check.Add("language", "must be two lower-case letters (ISO 639-1)");
+    }
+    config.language = language;
+  }
+  const v1::Chunking& chunking = request.chunking();
+  switch (chunking.strategy()) {
+    case v1::Chunking::STRATEGY_UNSPECIFIED:
+    case v1::Chunking::STRATEGY_STRUCTURE:
+      break;
+    case v1::Chunking::STRATEGY_WHOLE:
+      config.chunking.strategy = retrieval::ChunkingStrategy::kWhole;
+      break;
+    default:
+      check.Add("chunking.strategy", "no such strategy");
+  }
+  if (chunking.max_tokens() != 0) {
+    if (chunking.max_tokens() < kMinChunkTokens ||
+        chunking.max_tokens() > kMaxChunkTokens) {
+      check.Add("chunking.max_tokens",
+                absl::StrCat("must be 0, or between ", kMinChunkTokens, " and ",
+                             kMaxChunkTokens));
+    }
+    config.chunking.max_tokens = chunking.max_tokens();
+  }
+  if (chunking.overlap_tokens() > config.chunking.max_tokens / 2) {
+    check.Add("chunking.overlap_tokens", "at most half of max_tokens");
+  }
+  config.chunking.overlap_tokens = chunking.overlap_tokens();
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return config;
+}
+
+absl::StatusOr<PageRequest> Parse(const v1::ListCollectionsRequest& request,
+                                  const Limits& limits) {
+  RequestChecker check(limits);
+  PageRequest page;
+  page.size = check.Count("page_size", request.page_size(),
+                          limits.default_page_size, limits.max_page_size);
+  page.after = PageAfter(kCollectionsPageScope, request.page_token(), &check);
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return page;
+}
+
+absl::StatusOr<ListDocumentsQuery> Parse(
+    const v1::ListDocumentsRequest& request, const Limits& limits) {
+  RequestChecker check(limits);
+  ListDocumentsQuery query;
+  query.collection = check.CollectionName("parent", request.parent());
+  query.filter = check.Filter("filter", request.filter());
+  query.page.size = check.Count("page_size", request.page_size(),
+                                limits.default_page_size, limits.max_page_size);
+  query.page.after =
+      PageAfter(DocumentsPageScope(query.collection, query.filter),
+                request.page_token(), &check);
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return query;
+}
+
+absl::StatusOr<PipelineQuery> Parse(const v1::SearchRequest& request,
+                                    const Limits& limits) {
+  RequestChecker check(limits);
+  PipelineQuery query;
+  query.query.collection =
+      check.CollectionName("collection", request.collection());
+  query.query.text =
+      check.Text("query", request.query(), limits.max_query_bytes);
+  query.query.filter = check.Filter("filter", request.filter());
+  query.top_k = check.Count("top_k", request.top_k(), limits.default_top_k,
+                            limits.max_top_k);
+  query.query.limit_per_leg = std::max<size_t>(
+      query.top_k,
+      check.Count("candidates_per_leg", request.candidates_per_leg(),
+                  limits.default_candidates_per_leg,
+                  limits.max_candidates_per_leg));
+  query.query.wait_for_sequence = request.wait_for_sequence();
+  query.max_passage_bytes = limits.max_passage_bytes;
+  ParseLegs(request, &check, &query.query);
+  ParseFusion(request.fusion(), &check, &query);
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return query;
+}
+
+absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,
+                                  const Limits& limits) {
+  RequestChecker check(limits);
+  AnswerQuery query;
+  PipelineQuery& search = query.search;
+  search.query.collection =
+      check.CollectionName("collection", request.collection());
+  search.query.text =
+      check.Text("question", request.question(), limits.max_query_bytes);
+  search.query.filter = check.Filter("filter", request.filter());
+  search.top_k =
+      check.Count("top_k", request.top_k(), limits.default_answer_passages,
+                  limits.max_answer_passages);
+  search.query.limit_per_leg =
+      std::max<size_t>(search.top_k, limits.default_candidates_per_leg);
+  search.query.wait_for_sequence = request.wait_for_sequence();
+  search.max_passage_bytes = limits.max_passage_bytes;
+  query.max_context_tokens =
+      check.Count("max_context_tokens", request.max_context_tokens(),
+                  limits.default_context_tokens, limits.max_context_tokens);
+  query.max_answer_tokens =
+      check.Count("max_answer_tokens", request.max_answer_tokens(),
+                  limits.default_answer_tokens, limits.max_answer_tokens);
+  query.sampling = ParseSampling(request.sampling(), &check);
+  ParseFusion(request.fusion(), &check, &search);
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return query;
+}
+
+absl::StatusOr<generation::GenerationRequest> Parse(
+    const v1::GenerateRequest& request, const Limits& limits) {
+  RequestChecker check(limits);
+  generation::GenerationRequest out;
+  switch (request.input_case()) {
+    case v1::GenerateRequest::kPrompt:
+      out.input =
+          check.Text("prompt", request.prompt(), limits.max_prompt_bytes);
+      break;
+    case v1::GenerateRequest::kChat: {
+      const auto& messages = request.chat().messages();
+      if (messages.empty() ||
+          static_cast<size_t>(messages.size()) > limits.max_chat_messages) {
+        check.Add("chat.messages",
+                  absl::StrCat("1 to ", limits.max_chat_messages, " messages"));
+        break;
+      }
+      std::vector<generation::ChatTurn> turns;
+      size_t left = limits.max_prompt_bytes;
+      for (int i = 0; i < messages.size(); ++i) {
+        const std::string& role = messages[i].role();
+        const std::string path = absl::StrCat("chat.messages[", i, "]");
+        if (role != "system" && role != "user" && role != "assistant") {
+          check.Add(absl::StrCat(path, ".role"),
+                    "must be system, user or assistant");
+        }
+        if (messages[i].content().size() > left) {
+          check.Add(absl::StrCat(path, ".content"),
+                    absl::StrCat("all messages together: at most ",
+                                 limits.max_prompt_bytes, " bytes"));
+          break;
+        }
+        left -= messages[i].content().size();
+        turns.push_back({role, messages[i].content()});
+      }
+      out.input = std::move(turns);
+      break;
+    }
+    case v1::GenerateRequest::INPUT_NOT_SET:
+      check.Add("input", "`prompt` or `chat` must be set");
+  }
+  out.max_tokens =
+      check.Count("max_tokens", request.max_tokens(),
+                  limits.default_answer_tokens, limits.max_answer_tokens);
+  out.sampling = ParseSampling(request.sampling(), &check);
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return out;
+}
+
+absl::StatusOr<retrieval::IngestItem> ParseInput(v1::IngestRequest* request,
+                                                 const Limits& limits) {
+  RequestChecker check(limits);
+  retrieval::IngestItem item;
+  item.request_id = check.Label("request_id", request->request_id(),
+                                limits.max_request_id_bytes);
+  item.force = request->force();
+  switch (request->input_case()) {
+    case v1::IngestRequest::kSource:
+      item.input = ParseSourceFile(request->mutable_source(), &check);
+      break;
+    case v1::IngestRequest::kDocument:
+      item.input = ParseInlineDocument(request->mutable_document(), &check);
+      break;
+    case v1::IngestRequest::INPUT_NOT_SET:
+      check.Add("input", "`source` or `document` must be set");
+  }
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return item;
+}
+
+absl::StatusOr<std::string> ParseCollection(absl::string_view field,
+                                            absl::string_view name,
+                                            const Limits& limits) {
+  RequestChecker check(limits);
+  std::string collection = check.CollectionName(field, name);
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return collection;
+}
+
+absl::StatusOr<DocumentName> ParseDocument(absl::string_view field,
+                                           absl::string_view name,
+                                           const Limits& limits) {
+  RequestChecker check(limits);
+  DocumentName document = check.Document(field, name);
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return document;
+}
+
+}  // namespace braid::services
