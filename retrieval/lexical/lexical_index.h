@@ -46,11 +46,16 @@ class LexicalIndex {
 
   // Opens the index in `directory`, or creates it. A damaged index is removed
   // and created anew, empty, with committed_sequence() 0: the store refills it.
-  // `language` (ISO 639-1) chooses the stemmer; INVALID_ARGUMENT if there is
-  // none for it.
+  // `language` (ISO 639-1) chooses the stemmer; INVALID_ARGUMENT, with the
+  // list, if there is none for it. An index of another language counts as
+  // damaged. FAILED_PRECONDITION if another writer has the directory; a killed
+  // one never has. Reads every file once to check it.
   static absl::StatusOr<std::unique_ptr<LexicalIndex>> Open(
       const std::string& directory, const std::string& language);
 
+  // Adds a chunk; one with the same id is replaced. Text that is not UTF-8 is
+  // indexed with replacement characters. After an error of any of these three
+  // calls, what was not committed may be lost: open the index again and replay.
   virtual absl::Status Add(const LexicalDocument& document) = 0;
   // Deletes a chunk. Deleting one that is not there does nothing.
   virtual absl::Status Delete(ChunkId chunk) = 0;

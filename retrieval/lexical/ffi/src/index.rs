@@ -1,0 +1,310 @@
+//! One index in one directory: opening (and starting anew when it is damaged),
+//! writing, committing, handing out snapshots.
+
+use std::fs;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use serde_json::{json, Value};
+use tantivy::directory::{Directory, INDEX_WRITER_LOCK, META_LOCK};
+use tantivy::index::SegmentComponent;
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use tantivy::tokenizer::TextAnalyzer;
+use tantivy::{
+    Index, IndexMeta, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyDocument, Term,
+};
+
+use crate::analysis::{identifiers, language_of, parts, ANALYSIS_VERSION};
+use crate::directory::{CheckedDirectory, MANAGED_FILE, META_FILE};
+use crate::error::{Code, Error, Result};
+use crate::schema::{register_analyzers, schema, Fields};
+use crate::search::Snapshot;
+
+/// A segment is written when this much is buffered; a commit writes what there
+/// is.
+const WRITER_MEMORY_BYTES: usize = 64 << 20;
+/// Segments of similar size are merged when there are so many.
+const SEGMENTS_PER_MERGE: usize = 4;
+/// A segment with a greater share of deleted chunks is merged even alone.
+const MAX_DELETED_SHARE: f32 = 0.3;
+
+struct Writer {
+    writer: IndexWriter,
+    committed: u64,
+    max_chunk: u64,
+    /// Reused by every document.
+    identifiers: String,
+    parts: String,
+}
+
+pub struct LexicalIndex {
+    fields: Fields,
+    analyzer: TextAnalyzer,
+    language: String,
+    reader: IndexReader,
+    generation: Arc<AtomicU64>,
+    current: RwLock<Arc<Snapshot>>,
+    /// The generation that `current` shows; held while it is replaced.
+    shown: Mutex<u64>,
+    writer: Mutex<Writer>,
+}
+
+/// Why an existing index cannot be used.
+enum Unusable {
+    /// To be removed and created anew.
+    Damaged,
+    /// Not a matter of the index: the caller has to act.
+    Failed(Error),
+}
+
+impl From<tantivy::TantivyError> for Unusable {
+    fn from(_: tantivy::TantivyError) -> Self {
+        Unusable::Damaged
+    }
+}
+
+impl LexicalIndex {
+    pub fn open(path: &Path, language: &str) -> Result<Self> {
+        language_of(language).map_err(|message| Error::new(Code::InvalidArgument, message))?;
+        fs::create_dir_all(path)?;
+        // A panic while reading is a damage that no checksum found.
+        match catch_unwind(AssertUnwindSafe(|| Self::open_existing(path, language))) {
+            Ok(Ok(index)) => Ok(index),
+            Ok(Err(Unusable::Failed(error))) => Err(error),
+            Ok(Err(Unusable::Damaged)) | Err(_) => {
+                clear(path)?;
+                Self::create(path, language)
+            }
+        }
+    }
+
+    fn create(path: &Path, language: &str) -> Result<Self> {
+        let directory = CheckedDirectory::open(path)
+            .map_err(|error| Error::from(tantivy::TantivyError::from(error)))?;
+        let generation = directory.generation();
+        let settings = IndexSettings {
+            // Nothing is stored: one thread less.
+            docstore_compress_dedicated_thread: false,
+            ..IndexSettings::default()
+        };
+        let index = Index::create(directory, schema().0, settings)?;
+        Self::start(index, generation, language, 0)
+    }
+
+    fn open_existing(path: &Path, language: &str) -> std::result::Result<Self, Unusable> {
+        let failed = |error: Error| Unusable::Failed(error);
+        let directory = CheckedDirectory::open(path)
+            .map_err(|error| failed(tantivy::TantivyError::from(error).into()))?;
+        if !path.join(META_FILE).exists() || !path.join(MANAGED_FILE).exists() {
+            return Err(Unusable::Damaged);
+        }
+        for name in [META_FILE, MANAGED_FILE] {
+            fs::File::open(path.join(name)).map_err(|error| failed(error.into()))?;
+        }
+        let generation = directory.generation();
+        let index = Index::open(directory)?;
+        let metas = index.load_metas()?;
+        if index.schema() != schema().0 {
+            return Err(Unusable::Damaged);
+        }
+        let sequence = committed_sequence(&metas, language).ok_or(Unusable::Damaged)?;
+        if !files_are_whole(&index, &metas) {
+            return Err(Unusable::Damaged);
+        }
+        Self::start(index, generation, language, sequence).map_err(|error| match error.code {
+            Code::InUse => Unusable::Failed(error),
+            _ => Unusable::Damaged,
+        })
+    }
+
+    fn start(
+        index: Index,
+        generation: Arc<AtomicU64>,
+        language: &str,
+        committed: u64,
+    ) -> Result<Self> {
+        let stemmer =
+            language_of(language).map_err(|message| Error::new(Code::InvalidArgument, message))?;
+        let analyzer = register_analyzers(&index, stemmer);
+        let (_, fields) = schema();
+        let writer: IndexWriter = index.writer_with_options(
+            IndexWriterOptions::builder()
+                .num_worker_threads(1)
+                .memory_budget_per_thread(WRITER_MEMORY_BYTES)
+                .num_merge_threads(1)
+                .build(),
+        )?;
+        let mut merges = LogMergePolicy::default();
+        merges.set_min_num_segments(SEGMENTS_PER_MERGE);
+        merges.set_del_docs_ratio_before_merge(MAX_DELETED_SHARE);
+        writer.set_merge_policy(Box::new(merges));
+        // What a killed writer left behind.
+        writer.garbage_collect_files().wait()?;
+
+        let shown = generation.load(Ordering::Acquire);
+        let reader = index
+            .reader_builder()
+            .reload_policy(ReloadPolicy::Manual)
+            .try_into()?;
+        let current = Arc::new(Snapshot::new(reader.searcher(), fields, analyzer.clone())?);
+        Ok(LexicalIndex {
+            fields,
+            analyzer,
+            language: language.to_owned(),
+            reader,
+            generation,
+            shown: Mutex::new(shown),
+            writer: Mutex::new(Writer {
+                writer,
+                committed,
+                max_chunk: current.max_chunk(),
+                identifiers: String::new(),
+                parts: String::new(),
+            }),
+            current: RwLock::new(current),
+        })
+    }
+
+    /// Adds a chunk; one with the same id is replaced.
+    pub fn add(&self, chunk: u64, title: &str, text: &str) -> Result<()> {
+        let writer = &mut *self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        // Ids grow, so that hardly any document pays for a deletion.
+        if chunk <= writer.max_chunk {
+            writer
+                .writer
+                .delete_term(Term::from_field_u64(self.fields.chunk, chunk));
+        }
+        writer.max_chunk = writer.max_chunk.max(chunk);
+        writer.identifiers.clear();
+        writer.parts.clear();
+        for value in [title, text] {
+            identifiers(value, &mut writer.identifiers);
+            parts(value, &mut writer.parts);
+        }
+        let mut document = TantivyDocument::default();
+        document.add_u64(self.fields.chunk, chunk);
+        document.add_text(self.fields.words, format!("{title} {text}"));
+        if !writer.identifiers.is_empty() {
+            document.add_text(self.fields.identifiers, &writer.identifiers);
+        }
+        if !writer.parts.is_empty() {
+            document.add_text(self.fields.parts, &writer.parts);
+        }
+        writer.writer.add_document(document)?;
+        Ok(())
+    }
+
+    pub fn delete(&self, chunk: u64) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer
+            .writer
+            .delete_term(Term::from_field_u64(self.fields.chunk, chunk));
+    }
+
+    pub fn commit(&self, sequence: u64) -> Result<()> {
+        let writer = &mut *self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let payload = json!({
+            "analysis": ANALYSIS_VERSION,
+            "language": self.language,
+            "sequence": sequence,
+        });
+        let mut prepared = writer.writer.prepare_commit()?;
+        prepared.set_payload(&payload.to_string());
+        prepared.commit()?;
+        writer.committed = sequence;
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        self.show_newest(&mut shown)
+    }
+
+    pub fn committed_sequence(&self) -> u64 {
+        self.writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .committed
+    }
+
+    /// The last commit, in its fewest segments so far.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        // A merge that ended since is taken up on the way. It shows the same
+        // chunks, so whoever comes meanwhile, or meets an error, does without.
+        if let Ok(mut shown) = self.shown.try_lock() {
+            if *shown != self.generation.load(Ordering::Acquire) {
+                let _ = self.show_newest(&mut shown);
+            }
+        }
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn show_newest(&self, shown: &mut u64) -> Result<()> {
+        // Read before the segments: a change in between is taken up next time.
+        let generation = self.generation.load(Ordering::Acquire);
+        self.reader.reload()?;
+        let snapshot = Snapshot::new(self.reader.searcher(), self.fields, self.analyzer.clone())?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        *shown = generation;
+        Ok(())
+    }
+}
+
+/// The sequence of the last commit, or none if the index was made by other
+/// rules than today's.
+fn committed_sequence(metas: &IndexMeta, language: &str) -> Option<u64> {
+    let Some(payload) = &metas.payload else {
+        // Created and never committed.
+        return metas.segments.is_empty().then_some(0);
+    };
+    let payload: Value = serde_json::from_str(payload).ok()?;
+    let same = payload["analysis"].as_u64() == Some(ANALYSIS_VERSION)
+        && payload["language"].as_str() == Some(language);
+    payload["sequence"].as_u64().filter(|_| same)
+}
+
+/// Whether every file of every segment is there with the checksum it was
+/// written with. Reads the whole index once.
+fn files_are_whole(index: &Index, metas: &IndexMeta) -> bool {
+    let managed = index.directory().list_managed_files();
+    metas.segments.iter().all(|segment| {
+        let deletes = segment
+            .has_deletes()
+            .then(|| segment.relative_path(SegmentComponent::Delete));
+        if deletes.as_ref().is_some_and(|path| !managed.contains(path)) {
+            return false;
+        }
+        let id = segment.id().uuid_string();
+        let mut files = managed
+            .iter()
+            .filter(|path| {
+                let name = path.to_string_lossy();
+                // Temporary files and the deletes of older commits may be gone.
+                name.starts_with(&id)
+                    && !name.ends_with(".temp")
+                    && (!name.ends_with(".del") || Some(*path) == deletes.as_ref())
+            })
+            .peekable();
+        files.peek().is_some()
+            && files.all(|path| index.directory().validate_checksum(path).unwrap_or(false))
+    })
+}
+
+/// Removes the files of a damaged index, unless a writer has it.
+fn clear(path: &Path) -> Result<()> {
+    let directory = CheckedDirectory::open(path)
+        .map_err(|error| Error::from(tantivy::TantivyError::from(error)))?;
+    let _lock = directory
+        .acquire_lock(&INDEX_WRITER_LOCK)
+        .map_err(|error| Error::from(tantivy::TantivyError::from(error)))?;
+    let locks = [&INDEX_WRITER_LOCK.filepath, &META_LOCK.filepath];
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !entry.file_type()?.is_dir() && !locks.iter().any(|lock| lock.as_os_str() == name) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! Searching one immutable commit.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use tantivy::columnar::ColumnValues;
+use tantivy::query::{BooleanQuery, BoostQuery, EnableScoring, Occur, Query, TermQuery};
+use tantivy::schema::IndexRecordOption;
+use tantivy::tokenizer::TextAnalyzer;
+use tantivy::{DocId, Score, Searcher, SegmentReader, Term};
+
+use crate::analysis::{distinct_terms, query_compounds};
+use crate::schema::{Fields, CHUNK_FIELD};
+
+/// Weight of a whole compound identifier, added to its words.
+const IDENTIFIER_BOOST: Score = 1.0;
+/// Weight of a word that is only part of an identifier.
+const PART_BOOST: Score = 0.1;
+/// A word in more chunks than an eighth, and than this, finds enough without
+/// the parts of identifiers.
+const MIN_COMMON_CHUNKS: u64 = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub struct Hit {
+    pub chunk: u64,
+    pub score: f32,
+}
+
+impl Eq for Hit {}
+
+/// The greater hit is the better one.
+impl Ord for Hit {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.score
+            .total_cmp(&other.score)
+            .then(other.chunk.cmp(&self.chunk))
+    }
+}
+
+impl PartialOrd for Hit {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The best hits so far.
+struct TopHits {
+    limit: usize,
+    worst_first: BinaryHeap<Reverse<Hit>>,
+}
+
+impl TopHits {
+    fn new(limit: usize) -> Self {
+        TopHits {
+            limit,
+            worst_first: BinaryHeap::with_capacity(limit + 1),
+        }
+    }
+
+    fn push(&mut self, hit: Hit) {
+        if self.worst_first.len() == self.limit {
+            if self.worst_first.peek().is_some_and(|worst| hit <= worst.0) {
+                return;
+            }
+            self.worst_first.pop();
+        }
+        self.worst_first.push(Reverse(hit));
+    }
+
+    /// No worse score can enter.
+    fn threshold(&self) -> Score {
+        if self.worst_first.len() < self.limit {
+            return Score::MIN;
+        }
+        self.worst_first
+            .peek()
+            .map_or(Score::MIN, |hit| hit.0.score)
+    }
+
+    fn into_sorted(self) -> Vec<Hit> {
+        // Ascending by Reverse: the best hit first.
+        self.worst_first
+            .into_sorted_vec()
+            .into_iter()
+            .map(|hit| hit.0)
+            .collect()
+    }
+}
+
+fn contains(words: &[u64], chunk: u64) -> bool {
+    usize::try_from(chunk / 64)
+        .ok()
+        .and_then(|word| words.get(word))
+        .is_some_and(|word| (word >> (chunk % 64)) & 1 != 0)
+}
+
+struct Segment {
+    chunks: Arc<dyn ColumnValues<u64>>,
+    /// Tokens per document of each text field.
+    mean_lengths: [f32; 3],
+}
+
+pub struct Snapshot {
+    searcher: Searcher,
+    fields: Fields,
+    analyzer: TextAnalyzer,
+    segments: Vec<Segment>,
+    mean_lengths: [f32; 3],
+}
+
+struct Clause {
+    field: usize,
+    term: Term,
+    boost: Score,
+}
+
+impl Snapshot {
+    pub fn new(
+        searcher: Searcher,
+        fields: Fields,
+        analyzer: TextAnalyzer,
+    ) -> tantivy::Result<Self> {
+        let mut segments = Vec::with_capacity(searcher.segment_readers().len());
+        let mut tokens = [0u64; 3];
+        let mut documents = 0;
+        for reader in searcher.segment_readers() {
+            let mut mean_lengths = [0.0; 3];
+            for (i, field) in fields.text().into_iter().enumerate() {
+                let count = reader.inverted_index(field)?.total_num_tokens();
+                tokens[i] += count;
+                mean_lengths[i] = mean(count, u64::from(reader.max_doc()));
+            }
+            documents += u64::from(reader.max_doc());
+            segments.push(Segment {
+                chunks: reader.fast_fields().column_first_or_default(CHUNK_FIELD)?,
+                mean_lengths,
+            });
+        }
+        Ok(Snapshot {
+            searcher,
+            fields,
+            analyzer,
+            segments,
+            mean_lengths: tokens.map(|count| mean(count, documents)),
+        })
+    }
+
+    /// The ids of all chunks, ascending.
+    pub fn chunks(&self) -> Vec<u64> {
+        let mut chunks = Vec::with_capacity(self.searcher.num_docs() as usize);
+        for (reader, segment) in self.segments() {
+            chunks.extend(
+                reader
+                    .doc_ids_alive()
+                    .map(|doc| segment.chunks.get_val(doc)),
+            );
+        }
+        chunks.sort_unstable();
+        chunks
+    }
+
+    /// The greatest id ever seen in these segments, deleted ones included.
+    pub fn max_chunk(&self) -> u64 {
+        self.segments
+            .iter()
+            .map(|segment| segment.chunks.max_value())
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The best `limit` chunks, best first; of equal scores the smaller id
+    /// first. `allowed` is a bitmap of the ids that may be returned.
+    pub fn search(
+        &self,
+        query: &str,
+        limit: usize,
+        allowed: Option<&[u64]>,
+    ) -> tantivy::Result<Vec<Hit>> {
+        let limit = limit.min(self.searcher.num_docs() as usize);
+        let clauses = self.clauses(query)?;
+        if limit == 0 || clauses.is_empty() {
+            return Ok(Vec::new());
+        }
+        let used = [0, 1, 2].map(|field| clauses.iter().any(|clause| clause.field == field));
+        let query = union(clauses);
+        let weight = query.weight(EnableScoring::enabled_from_searcher(&self.searcher))?;
+        let mut top = TopHits::new(limit);
+        for (reader, segment) in self.segments() {
+            let alive = reader.alive_bitset();
+            let slack = self.pruning_slack(segment, used);
+            let threshold = top.threshold() * slack;
+            let mut collect = |doc: DocId, score: Score| {
+                if alive.is_none_or(|alive| alive.is_alive(doc)) {
+                    let chunk = segment.chunks.get_val(doc);
+                    if allowed.is_none_or(|words| contains(words, chunk)) {
+                        top.push(Hit { chunk, score });
+                    }
+                }
+                top.threshold() * slack
+            };
+            weight.for_each_pruning(threshold, reader, &mut collect)?;
+        }
+        Ok(top.into_sorted())
+    }
+
+    fn segments(&self) -> impl Iterator<Item = (&SegmentReader, &Segment)> {
+        self.searcher.segment_readers().iter().zip(&self.segments)
+    }
+
+    /// One clause for each distinct word; one more where the word is part of an
+    /// identifier, or where the query holds an identifier that documents hold.
+    fn clauses(&self, query: &str) -> tantivy::Result<Vec<Clause>> {
+        let mut clauses = Vec::new();
+        let common = (self.searcher.num_docs() / 8).max(MIN_COMMON_CHUNKS);
+        for word in distinct_terms(&mut self.analyzer.clone(), query) {
+            let term = Term::from_field_text(self.fields.words, &word);
+            let part = Term::from_field_text(self.fields.parts, &word);
+            if self.searcher.doc_freq(&part)? > 0 && self.searcher.doc_freq(&term)? <= common {
+                clauses.push(Clause {
+                    field: 2,
+                    term: part,
+                    boost: PART_BOOST,
+                });
+            }
+            clauses.push(Clause {
+                field: 0,
+                term,
+                boost: 1.0,
+            });
+        }
+        for compound in query_compounds(query) {
+            let identifier = Term::from_field_text(self.fields.identifiers, &compound);
+            if self.searcher.doc_freq(&identifier)? > 0 {
+                clauses.push(Clause {
+                    field: 1,
+                    term: identifier,
+                    boost: IDENTIFIER_BOOST,
+                });
+            }
+        }
+        Ok(clauses)
+    }
+
+    /// What to multiply a threshold by before Tantivy prunes with it.
+    ///
+    /// Tantivy stores for each block the document that scores best at the mean
+    /// length of its segment; at the mean length of the whole index another one
+    /// may score better, at most by the ratio of the two means. Lowering the
+    /// threshold by that ratio keeps the top exact; the last digits make up for
+    /// sums in another order, and let equal scores through.
+    fn pruning_slack(&self, segment: &Segment, used: [bool; 3]) -> Score {
+        let mut ratio: Score = 1.0;
+        for field in 0..3 {
+            let (here, all) = (segment.mean_lengths[field], self.mean_lengths[field]);
+            if used[field] && here > 0.0 && all > 0.0 {
+                ratio = ratio.max(here / all).max(all / here);
+            }
+        }
+        (1.0 - 1e-5) / ratio
+    }
+}
+
+fn mean(tokens: u64, documents: u64) -> f32 {
+    if documents == 0 {
+        0.0
+    } else {
+        (tokens as f64 / documents as f64) as f32
+    }
+}
+
+/// Only terms, boosted or not, under one union: what Tantivy prunes with
+/// block-max WAND.
+fn union(mut clauses: Vec<Clause>) -> Box<dyn Query> {
+    let query = |clause: Clause| -> Box<dyn Query> {
+        let term = TermQuery::new(clause.term, IndexRecordOption::WithFreqs);
+        if clause.boost == 1.0 {
+            Box::new(term)
+        } else {
+            Box::new(BoostQuery::new(Box::new(term), clause.boost))
+        }
+    };
+    if clauses.len() == 1 {
+        return query(clauses.remove(0));
+    }
+    Box::new(BooleanQuery::new(
+        clauses
+            .into_iter()
+            .map(|clause| (Occur::Should, query(clause)))
+            .collect(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn top_hits_keep_the_best_and_the_smaller_id_of_equals() {
+        let mut top = TopHits::new(3);
+        assert_eq!(top.threshold(), Score::MIN);
+        for (chunk, score) in [(9, 1.0), (5, 2.0), (4, 2.0), (7, 2.0), (3, 0.5)] {
+            top.push(Hit { chunk, score });
+        }
+        assert_eq!(top.threshold(), 2.0);
+        let chunks: Vec<u64> = top.into_sorted().iter().map(|hit| hit.chunk).collect();
+        assert_eq!(chunks, [4, 5, 7]);
+    }
+
+    #[test]
+    fn bitmaps_end_where_they_end() {
+        let words = [1 << 63, 1];
+        assert!(contains(&words, 63) && contains(&words, 64));
+        assert!(!contains(&words, 62) && !contains(&words, 128));
+        assert!(!contains(&words, u64::MAX) && !contains(&[], 0));
+    }
+}
