@@ -1,0 +1,78 @@
+// Fresh vectors: searched exactly, appended to without copying.
+#ifndef BRAID_RETRIEVAL_DENSE_FLAT_SEGMENT_H_
+#define BRAID_RETRIEVAL_DENSE_FLAT_SEGMENT_H_
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "retrieval/dense/segment.h"
+
+namespace braid::retrieval {
+
+// Rows are kept in blocks of this many.
+inline constexpr size_t kFlatBlockRows = 256;
+
+// Memory for kFlatBlockRows rows, filled from the front. Readers look only at
+// rows below the count of their own segment, which were complete before that
+// segment was published; the writer touches only rows above. So a block is
+// shared between them without a lock and without a copy.
+struct FlatBlock {
+  explicit FlatBlock(size_t dimension)
+      : ids(std::make_unique_for_overwrite<ChunkId[]>(kFlatBlockRows)),
+        vectors(std::make_unique_for_overwrite<float[]>(kFlatBlockRows *
+                                                        dimension)) {}
+  std::unique_ptr<ChunkId[]> ids;
+  std::unique_ptr<float[]> vectors;  // [kFlatBlockRows, dimension]
+};
+
+class FlatSegment : public Segment {
+ public:
+  FlatSegment(size_t dimension,
+              std::vector<std::shared_ptr<const FlatBlock>> blocks, size_t rows)
+      : dimension_(dimension), rows_(rows), blocks_(std::move(blocks)) {}
+
+  SegmentKind kind() const override { return SegmentKind::kFlat; }
+  size_t rows() const override { return rows_; }
+  ChunkId id(size_t row) const override {
+    return blocks_[row / kFlatBlockRows]->ids[row % kFlatBlockRows];
+  }
+  const float* vector(size_t row) const override {
+    return blocks_[row / kFlatBlockRows]->vectors.get() +
+           row % kFlatBlockRows * dimension_;
+  }
+  void Search(const float* query, size_t ef_search, const RowFilter& filter,
+              TopK& best) const override;
+  absl::Status WriteVectors(EnvelopeWriter& writer) const override;
+
+ private:
+  size_t dimension_;
+  size_t rows_;
+  std::vector<std::shared_ptr<const FlatBlock>> blocks_;
+};
+
+// Grows a flat segment. Thread-compatible.
+class FlatBuilder {
+ public:
+  explicit FlatBuilder(size_t dimension) : dimension_(dimension) {}
+
+  // `vector` is [dimension].
+  void Append(ChunkId id, const float* vector);
+  size_t rows() const { return rows_; }
+  // The rows so far. Costs one pointer per block.
+  std::shared_ptr<const FlatSegment> View() const;
+
+ private:
+  size_t dimension_;
+  size_t rows_ = 0;
+  std::vector<std::shared_ptr<FlatBlock>> blocks_;
+};
+
+// Scores every row that `filter` keeps.
+void SearchExactly(const Segment& segment, size_t dimension, const float* query,
+                   const RowFilter& filter, TopK& best);
+
+}  // namespace braid::retrieval
+
+#endif  // BRAID_RETRIEVAL_DENSE_FLAT_SEGMENT_H_

@@ -1,0 +1,132 @@
+// The background work of the dense index: sealing, compaction, merging.
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "retrieval/dense/maintenance.h"
+#include "retrieval/dense/segmented_index.h"
+
+namespace braid::retrieval {
+
+std::vector<size_t> SegmentedIndex::Plan() const {
+  std::vector<SealedState> states;
+  states.reserve(sealed_.size());
+  for (const Entry& entry : sealed_) {
+    const size_t rows = entry.segment->rows();
+    states.push_back({entry.segment->kind(), rows,
+                      rows - entry.published_dead->count(), entry.excluded});
+  }
+  return PlanRebuild(states, options_.seal_vectors);
+}
+
+bool SegmentedIndex::Settled() const { return !working_ && Plan().empty(); }
+
+bool SegmentedIndex::HasWorkOrStops() const { return stop_ || !Plan().empty(); }
+
+void SegmentedIndex::WaitUntilSettled() const {
+  absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(this, &SegmentedIndex::Settled));
+}
+
+void SegmentedIndex::StartWorker() {
+  if (!worker_.joinable() && !stop_) worker_ = std::thread([this] { Work(); });
+}
+
+void SegmentedIndex::Work() {
+  absl::MutexLock lock(&mutex_);
+  while (true) {
+    mutex_.Await(absl::Condition(this, &SegmentedIndex::HasWorkOrStops));
+    if (stop_) return;
+    working_ = true;
+    Rebuild rebuild = Begin(Plan());
+    mutex_.Unlock();
+    auto result = Build(rebuild);
+    mutex_.Lock();
+    working_ = false;
+    if (result.ok()) {
+      Install(rebuild, *std::move(result));
+    } else if (!stop_) {
+      // No memory, most likely. The segments stay as they are, searchable, and
+      // are tried again at the next start.
+      for (const Rebuild::Source& source : rebuild.sources) {
+        Entry* entry = Find(source.number);
+        if (entry != nullptr) entry->excluded = true;
+      }
+    }
+  }
+}
+
+SegmentedIndex::Rebuild SegmentedIndex::Begin(
+    const std::vector<size_t>& positions) {
+  Rebuild rebuild;
+  for (const size_t position : positions) {
+    const Entry& entry = sealed_[position];
+    rebuild.sources.push_back(
+        {entry.number, entry.segment, entry.published_dead});
+  }
+  return rebuild;
+}
+
+absl::StatusOr<std::shared_ptr<const HnswSegment>> SegmentedIndex::Build(
+    Rebuild& rebuild) const try {
+  std::vector<SourceRow> rows;
+  absl::flat_hash_map<ChunkId, Rebuild::Origin> origins;
+  for (size_t i = 0; i < rebuild.sources.size(); ++i) {
+    const Rebuild::Source& source = rebuild.sources[i];
+    for (size_t row = 0; row < source.segment->rows(); ++row) {
+      if (source.dead->Contains(row)) continue;
+      const ChunkId id = source.segment->id(row);
+      rows.push_back({id, source.segment->vector(row)});
+      origins[id] = {i, row};
+    }
+  }
+  auto result =
+      HnswSegment::Build(options_.dimension, options_.hnsw_m,
+                         options_.hnsw_ef_construction, std::move(rows), stop_);
+  if (!result.ok()) return result;
+  for (size_t row = 0; row < (*result)->rows(); ++row) {
+    rebuild.origins.push_back(origins.at((*result)->id(row)));
+  }
+  return result;
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("no memory for a new segment");
+}
+
+void SegmentedIndex::Install(const Rebuild& rebuild,
+                             std::shared_ptr<const HnswSegment> result) {
+  Entry entry = NewEntry();
+  // Rows deleted while the graph was being built. A source that is gone was
+  // deleted as a whole.
+  std::vector<const Entry*> sources;
+  for (const Rebuild::Source& source : rebuild.sources) {
+    sources.push_back(Find(source.number));
+  }
+  DeadRows published;
+  for (size_t row = 0; row < rebuild.origins.size(); ++row) {
+    const Rebuild::Origin& origin = rebuild.origins[row];
+    const Entry* source = sources[origin.source];
+    if (source == nullptr || source->published_dead->Contains(origin.row)) {
+      published.Add(row);
+    }
+    if (source == nullptr || source->dead.Contains(origin.row)) {
+      entry.dead.Add(row);
+    } else {
+      locations_[result->id(row)] =
+          Location{entry.number, static_cast<uint32_t>(row)};
+    }
+  }
+  entry.dead_changed = entry.dead.count() != published.count();
+  entry.published_dead = std::make_shared<const DeadRows>(std::move(published));
+  entry.segment = std::move(result);
+  std::erase_if(sealed_, [&rebuild](const Entry& old) {
+    return std::any_of(rebuild.sources.begin(), rebuild.sources.end(),
+                       [&old](const Rebuild::Source& source) {
+                         return source.number == old.number;
+                       });
+  });
+  sealed_.push_back(std::move(entry));
+  PublishSnapshot();
+}
+
+}  // namespace braid::retrieval

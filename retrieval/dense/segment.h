@@ -1,0 +1,77 @@
+// Rows of vectors that never change, and which of them are deleted.
+#ifndef BRAID_RETRIEVAL_DENSE_SEGMENT_H_
+#define BRAID_RETRIEVAL_DENSE_SEGMENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "retrieval/chunk_bitmap.h"
+#include "retrieval/dense/envelope.h"
+#include "retrieval/dense/top_k.h"
+#include "retrieval/types.h"
+
+namespace braid::retrieval {
+
+// Bounds of what a segment and its file may hold.
+inline constexpr size_t kMaxDimension = 65536;
+inline constexpr size_t kMaxSegmentRows = size_t{1} << 23;
+
+// Deleted rows of one segment. Rows past the end are not deleted.
+class DeadRows {
+ public:
+  bool Contains(size_t row) const {
+    return row / 64 < words_.size() && ((words_[row / 64] >> (row % 64)) & 1);
+  }
+  // `row` is not deleted yet.
+  void Add(size_t row) {
+    if (row / 64 >= words_.size()) words_.resize(row / 64 + 1);
+    words_[row / 64] |= uint64_t{1} << (row % 64);
+    ++count_;
+  }
+  size_t count() const { return count_; }
+  // Bit i of word w is row 64 w + i.
+  const std::vector<uint64_t>& words() const { return words_; }
+
+  friend bool operator==(const DeadRows&, const DeadRows&) = default;
+
+ private:
+  std::vector<uint64_t> words_;
+  size_t count_ = 0;
+};
+
+// What a search may return from a segment.
+struct RowFilter {
+  const DeadRows* dead = nullptr;        // null: none deleted
+  const ChunkBitmap* allowed = nullptr;  // null: all allowed
+
+  bool Keeps(size_t row, ChunkId id) const {
+    return (dead == nullptr || !dead->Contains(row)) &&
+           (allowed == nullptr || allowed->Contains(id));
+  }
+};
+
+enum class SegmentKind : uint32_t { kFlat = 1, kHnsw = 2 };
+
+// Thread-safe: immutable.
+class Segment {
+ public:
+  virtual ~Segment() = default;
+
+  virtual SegmentKind kind() const = 0;
+  virtual size_t rows() const = 0;
+  virtual ChunkId id(size_t row) const = 0;
+  virtual const float* vector(size_t row) const = 0;  // [dimension]
+
+  // Pushes the best rows that `filter` keeps. `query` is [dimension].
+  // `ef_search` is the width of a graph search. Throws what FAISS throws.
+  virtual void Search(const float* query, size_t ef_search,
+                      const RowFilter& filter, TopK& best) const = 0;
+  // Appends the vectors to a segment file; ids and lengths are written before.
+  virtual absl::Status WriteVectors(EnvelopeWriter& writer) const = 0;
+};
+
+}  // namespace braid::retrieval
+
+#endif  // BRAID_RETRIEVAL_DENSE_SEGMENT_H_

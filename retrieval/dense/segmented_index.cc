@@ -1,0 +1,286 @@
+// Writing and publishing; background work is in rebuild.cc.
+#include "retrieval/dense/segmented_index.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "retrieval/dense/segment_file.h"
+
+namespace braid::retrieval {
+
+SegmentedIndex::SegmentedIndex(std::string directory,
+                               const DenseIndexOptions& options)
+    : directory_(std::move(directory)),
+      options_(options),
+      builder_(options.dimension) {
+  absl::MutexLock lock(&mutex_);
+  committed_.dimension = options_.dimension;
+  StartTail();
+  PublishSnapshot();
+}
+
+SegmentedIndex::~SegmentedIndex() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stop_ = true;
+  }
+  if (worker_.joinable()) worker_.join();
+}
+
+absl::Status SegmentedIndex::Load() {
+  auto manifest = ReadManifest(directory_);
+  if (!manifest.ok()) return manifest.status();
+  if (manifest->dimension != options_.dimension) {
+    return absl::DataLossError(absl::StrCat(directory_, ": has dimension ",
+                                            manifest->dimension, " instead of ",
+                                            options_.dimension));
+  }
+  absl::MutexLock lock(&mutex_);
+  for (size_t i = 0; i < manifest->segments.size(); ++i) {
+    const ManifestSegment& listed = manifest->segments[i];
+    const std::string path = SegmentPath(directory_, listed.file);
+    auto segment = ReadSegmentFile(path, listed.seal, options_.dimension);
+    if (!segment.ok()) return segment.status();
+    const Segment& rows = **segment;
+
+    // A flat segment at the end that is not full is the tail again.
+    const bool is_tail = i + 1 == manifest->segments.size() &&
+                         rows.kind() == SegmentKind::kFlat &&
+                         rows.rows() < options_.seal_vectors;
+    Entry entry = NewEntry();
+    entry.segment = *segment;
+    entry.dead = listed.dead;
+    entry.dead_changed = true;
+    entry.file = listed.file;
+    entry.seal = listed.seal;
+    entry.file_rows = rows.rows();
+    size_t dead = 0;
+    for (size_t row = 0; row < rows.rows(); ++row) {
+      if (is_tail) builder_.Append(rows.id(row), rows.vector(row));
+      if (entry.dead.Contains(row)) {
+        ++dead;
+      } else if (!locations_
+                      .try_emplace(
+                          rows.id(row),
+                          Location{entry.number, static_cast<uint32_t>(row)})
+                      .second) {
+        return absl::DataLossError(
+            absl::StrCat(path, ": chunk ", rows.id(row), " is there twice"));
+      }
+    }
+    if (dead != entry.dead.count()) {
+      return absl::DataLossError(
+          absl::StrCat(path, ": deletes past the last row"));
+    }
+    if (is_tail) {
+      tail_ = std::move(entry);
+    } else {
+      sealed_.push_back(std::move(entry));
+    }
+  }
+  RemoveOrphans(directory_, *manifest);
+  next_file_ = manifest->next_file;
+  committed_ = *std::move(manifest);
+  PublishEntries();
+  return absl::OkStatus();
+}
+
+SegmentedIndex::Entry SegmentedIndex::NewEntry() {
+  Entry entry;
+  entry.number = next_number_++;
+  entry.published_dead = std::make_shared<const DeadRows>();
+  return entry;
+}
+
+SegmentedIndex::Entry* SegmentedIndex::Find(uint64_t number) {
+  if (tail_.number == number) return &tail_;
+  for (Entry& entry : sealed_) {
+    if (entry.number == number) return &entry;
+  }
+  return nullptr;
+}
+
+absl::Status SegmentedIndex::Add(absl::Span<const ChunkId> chunks,
+                                 absl::Span<const float> vectors) {
+  if (vectors.size() != chunks.size() * options_.dimension) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(chunks.size(), " chunks of dimension ", options_.dimension,
+                     " have ", vectors.size(), " values"));
+  }
+  absl::flat_hash_set<ChunkId> seen;
+  for (const ChunkId chunk : chunks) {
+    if (chunk == 0 || !seen.insert(chunk).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("chunk id ", chunk, " is zero or given twice"));
+    }
+  }
+  if (!std::all_of(vectors.begin(), vectors.end(),
+                   [](float value) { return std::isfinite(value); })) {
+    return absl::InvalidArgumentError(
+        "a vector has a value that is not finite");
+  }
+  absl::MutexLock lock(&mutex_);
+  if (builder_.rows() + chunks.size() > kMaxSegmentRows) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "more than ", kMaxSegmentRows, " vectors are not published yet"));
+  }
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    MarkDead(chunks[i]);
+    Append(chunks[i], vectors.data() + i * options_.dimension);
+  }
+  uncommitted_ += chunks.size();
+  return absl::OkStatus();
+}
+
+absl::Status SegmentedIndex::Delete(ChunkId chunk) {
+  absl::MutexLock lock(&mutex_);
+  if (!locations_.contains(chunk)) return absl::OkStatus();
+  MarkDead(chunk);
+  ++uncommitted_;
+  return absl::OkStatus();
+}
+
+void SegmentedIndex::Append(ChunkId chunk, const float* vector) {
+  locations_[chunk] =
+      Location{tail_.number, static_cast<uint32_t>(builder_.rows())};
+  builder_.Append(chunk, vector);
+}
+
+void SegmentedIndex::MarkDead(ChunkId chunk) {
+  const auto found = locations_.find(chunk);
+  if (found == locations_.end()) return;
+  Entry& entry = *Find(found->second.segment);
+  entry.dead.Add(found->second.row);
+  entry.dead_changed = true;
+  locations_.erase(found);
+}
+
+void SegmentedIndex::Publish() {
+  absl::MutexLock lock(&mutex_);
+  PublishEntries();
+}
+
+void SegmentedIndex::PublishEntries() {
+  if (tail_.segment == nullptr || tail_.segment->rows() != builder_.rows()) {
+    tail_.segment = builder_.View();
+  }
+  if (builder_.rows() >= options_.seal_vectors ||
+      (builder_.rows() > 0 && tail_.dead.count() == builder_.rows())) {
+    SealTail();
+  }
+  for (Entry& entry : sealed_) {
+    if (std::exchange(entry.dead_changed, false)) {
+      entry.published_dead = std::make_shared<const DeadRows>(entry.dead);
+    }
+  }
+  if (std::exchange(tail_.dead_changed, false)) {
+    tail_.published_dead = std::make_shared<const DeadRows>(tail_.dead);
+  }
+  std::erase_if(sealed_, [](const Entry& entry) {
+    return entry.dead.count() == entry.segment->rows();
+  });
+  PublishSnapshot();
+  if (!Plan().empty()) StartWorker();
+}
+
+void SegmentedIndex::SealTail() {
+  Entry full = std::exchange(tail_, Entry{});
+  StartTail();
+  const size_t rows = full.segment->rows();
+  if (rows - full.dead.count() >= options_.seal_vectors / 2 + 1) {
+    sealed_.push_back(std::move(full));
+    return;
+  }
+  for (size_t row = 0; row < rows; ++row) {
+    if (!full.dead.Contains(row)) {
+      Append(full.segment->id(row), full.segment->vector(row));
+    }
+  }
+  tail_.segment = builder_.View();
+}
+
+void SegmentedIndex::StartTail() {
+  tail_ = NewEntry();
+  builder_ = FlatBuilder(options_.dimension);
+}
+
+void SegmentedIndex::PublishSnapshot() {
+  std::vector<SegmentedSnapshot::Part> parts;
+  for (const Entry& entry : sealed_) {
+    parts.push_back({entry.segment, entry.published_dead});
+  }
+  if (tail_.segment != nullptr && tail_.segment->rows() > 0) {
+    parts.push_back({tail_.segment, tail_.published_dead});
+  }
+  auto snapshot = std::make_shared<const SegmentedSnapshot>(
+      options_.dimension, static_cast<size_t>(options_.hnsw_ef_search),
+      std::move(parts));
+  absl::MutexLock lock(&snapshot_mutex_);
+  snapshot_.swap(snapshot);
+}
+
+absl::Status SegmentedIndex::SaveEntry(Entry& entry, const Segment& rows) {
+  if (entry.file != 0 && entry.file_rows == rows.rows()) {
+    return absl::OkStatus();
+  }
+  const uint64_t file = next_file_++;
+  auto seal =
+      WriteSegmentFile(SegmentPath(directory_, file), rows, options_.dimension);
+  if (!seal.ok()) return seal.status();
+  entry.file = file;
+  entry.seal = *seal;
+  entry.file_rows = rows.rows();
+  return absl::OkStatus();
+}
+
+absl::Status SegmentedIndex::Commit(Sequence sequence) {
+  absl::MutexLock lock(&mutex_);
+  Manifest manifest;
+  manifest.dimension = options_.dimension;
+  manifest.sequence = sequence;
+  for (Entry& entry : sealed_) {
+    if (absl::Status status = SaveEntry(entry, *entry.segment); !status.ok()) {
+      return status;
+    }
+    manifest.segments.push_back({entry.file, entry.seal, entry.dead});
+  }
+  if (builder_.rows() > 0) {
+    if (absl::Status status = SaveEntry(tail_, *builder_.View());
+        !status.ok()) {
+      return status;
+    }
+    manifest.segments.push_back({tail_.file, tail_.seal, tail_.dead});
+  }
+  if (manifest.sequence != committed_.sequence ||
+      manifest.segments != committed_.segments) {
+    manifest.next_file = next_file_;
+    if (absl::Status status = WriteManifest(directory_, manifest);
+        !status.ok()) {
+      return status;
+    }
+    RemoveOrphans(directory_, manifest);
+    committed_ = std::move(manifest);
+  }
+  uncommitted_ = 0;
+  return absl::OkStatus();
+}
+
+size_t SegmentedIndex::uncommitted() const {
+  absl::MutexLock lock(&mutex_);
+  return uncommitted_;
+}
+
+Sequence SegmentedIndex::committed_sequence() const {
+  absl::MutexLock lock(&mutex_);
+  return committed_.sequence;
+}
+
+std::shared_ptr<const DenseSnapshot> SegmentedIndex::snapshot() const {
+  absl::MutexLock lock(&snapshot_mutex_);
+  return snapshot_;
+}
+
+}  // namespace braid::retrieval

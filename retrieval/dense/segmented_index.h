@@ -1,0 +1,138 @@
+// The dense index: one growing flat segment and sealed ones.
+#ifndef BRAID_RETRIEVAL_DENSE_SEGMENTED_INDEX_H_
+#define BRAID_RETRIEVAL_DENSE_SEGMENTED_INDEX_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "retrieval/dense/dense_index.h"
+#include "retrieval/dense/flat_segment.h"
+#include "retrieval/dense/hnsw_segment.h"
+#include "retrieval/dense/manifest.h"
+#include "retrieval/dense/snapshot.h"
+
+namespace braid::retrieval {
+
+// New vectors go to the tail. A tail that is full when it is published becomes
+// a sealed flat segment and a new tail begins; the background thread rebuilds
+// sealed segments into HNSW ones (see maintenance.h) and puts the result in
+// their place. A delete marks a row.
+class SegmentedIndex : public DenseIndex {
+ public:
+  SegmentedIndex(std::string directory, const DenseIndexOptions& options);
+  ~SegmentedIndex() override;
+
+  // Takes over what the directory holds. Called once, before anything else.
+  // DATA_LOSS or NOT_FOUND if that is damaged or of another dimension: the
+  // object is of no use then.
+  absl::Status Load();
+
+  absl::Status Add(absl::Span<const ChunkId> chunks,
+                   absl::Span<const float> vectors) override;
+  absl::Status Delete(ChunkId chunk) override;
+  void Publish() override;
+  absl::Status Commit(Sequence sequence) override;
+  size_t uncommitted() const override;
+  Sequence committed_sequence() const override;
+  std::shared_ptr<const DenseSnapshot> snapshot() const override;
+  void WaitUntilSettled() const override;
+
+ private:
+  // A segment with its deletes, as the writer and as readers know them.
+  struct Entry {
+    uint64_t number = 0;  // names the segment while the process runs
+    // Published rows; null for a tail that was never published.
+    std::shared_ptr<const Segment> segment;
+    DeadRows dead;  // unpublished deletes included
+    std::shared_ptr<const DeadRows> published_dead;
+    bool dead_changed = false;  // `dead` is ahead of `published_dead`
+    bool excluded = false;      // see SealedState
+    // The file that holds the first `file_rows` rows; 0 for none.
+    uint64_t file = 0;
+    EnvelopeSeal seal;
+    size_t file_rows = 0;
+  };
+  struct Location {
+    uint64_t segment = 0;  // Entry::number
+    uint32_t row = 0;
+  };
+  // A rebuild: the entries it reads, as they were published when it began.
+  struct Rebuild {
+    struct Source {
+      uint64_t number = 0;
+      std::shared_ptr<const Segment> segment;
+      std::shared_ptr<const DeadRows> dead;
+    };
+    struct Origin {
+      size_t source = 0;
+      size_t row = 0;
+    };
+    std::vector<Source> sources;
+    std::vector<Origin> origins;  // of the rows of the result
+  };
+
+  Entry NewEntry() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Entry* Find(uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Append(ChunkId chunk, const float* vector)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MarkDead(ChunkId chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The tail is full: makes it a sealed segment, or, if most of it is deleted,
+  // carries the rest over to a new one.
+  void SealTail() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StartTail() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PublishEntries() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes a snapshot of what is published.
+  void PublishSnapshot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status SaveEntry(Entry& entry, const Segment& rows)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  std::vector<size_t> Plan() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Settled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasWorkOrStops() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StartWorker() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Work();
+  Rebuild Begin(const std::vector<size_t>& positions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Outside the lock.
+  absl::StatusOr<std::shared_ptr<const HnswSegment>> Build(
+      Rebuild& rebuild) const;
+  void Install(const Rebuild& rebuild,
+               std::shared_ptr<const HnswSegment> result)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Constant after construction.
+  const std::string directory_;
+  const DenseIndexOptions options_;
+
+  // Held for the whole of a write and of a commit, briefly by the worker, never
+  // by a search.
+  mutable absl::Mutex mutex_;
+  std::vector<Entry> sealed_ ABSL_GUARDED_BY(mutex_);
+  Entry tail_ ABSL_GUARDED_BY(mutex_);
+  FlatBuilder builder_ ABSL_GUARDED_BY(mutex_);  // rows of tail_
+  absl::flat_hash_map<ChunkId, Location> locations_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
+  Manifest committed_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_file_ ABSL_GUARDED_BY(mutex_) = 1;
+  size_t uncommitted_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool working_ ABSL_GUARDED_BY(mutex_) = false;
+
+  mutable absl::Mutex snapshot_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
+  std::shared_ptr<const SegmentedSnapshot> snapshot_
+      ABSL_GUARDED_BY(snapshot_mutex_);
+
+  std::atomic<bool> stop_ = false;  // set under mutex_
+  std::thread worker_;              // started under mutex_
+};
+
+}  // namespace braid::retrieval
+
+#endif  // BRAID_RETRIEVAL_DENSE_SEGMENTED_INDEX_H_
