@@ -1,0 +1,31 @@
+// Scratch memory of one forward pass, reused from layer to layer and from call
+// to call.
+#ifndef BRAID_GENERATION_LAYERS_WORKSPACE_H_
+#define BRAID_GENERATION_LAYERS_WORKSPACE_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "kernels/thread_pool.h"
+
+namespace braid::model {
+
+// Each buffer grows to its largest use and stays. A layer may use all of them;
+// nothing in them lives longer than one layer's call. Not thread-safe: one
+// workspace for each forward pass that runs at a time.
+struct Workspace {
+  kernels::ThreadPool* pool = nullptr;  // null: run on the caller
+  std::vector<float> projected;
+  std::vector<float> mixed;
+  std::vector<float> small;
+  std::vector<float> gathered;
+
+  static float* Reserve(std::vector<float>& buffer, size_t count) {
+    if (buffer.size() < count) buffer.resize(count);
+    return buffer.data();
+  }
+};
+
+}  // namespace braid::model
+
+#endif  // BRAID_GENERATION_LAYERS_WORKSPACE_H_
