@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "retrieval/ingest/source_map.h"
 #include "retrieval/types.h"
 
 namespace braid::retrieval {
@@ -14,7 +15,7 @@ namespace braid::retrieval {
 // A file as it was read.
 struct SourceFile {
   std::string document_id;
-  std::string file_name;   // for the title and the type; never opened
+  std::string file_name;  // for the title and the type; never opened
   std::string content;
   std::string media_type;  // empty: decided by content and name
   Metadata metadata;       // wins over what the file says
@@ -30,6 +31,7 @@ struct Block {
   ByteRange text_range;    // in ParsedDocument::text
   ByteRange source_range;  // in the source
   uint32_t page = 0;       // from 1; 0 where there are none
+  std::string heading;     // of a heading: its text without markup
 };
 
 struct ParsedDocument {
@@ -38,13 +40,20 @@ struct ParsedDocument {
   std::string media_type;
   Metadata metadata;
   std::vector<Block> blocks;
+  // Where the text comes from; empty where the text is the source.
+  std::vector<SourceRun> source_map;
 };
 
 // Parses one file by its content (then by its name). The media types are
 // text/plain, text/markdown and text/html. Errors are typed and name the file:
 // INVALID_ARGUMENT (not UTF-8, binary, empty), UNIMPLEMENTED (a format Braid
-// does not read), RESOURCE_EXHAUSTED (over a limit).
+// does not read), RESOURCE_EXHAUSTED (over a limit). Never recurses over the
+// input; time and memory are linear in it or refused.
 absl::StatusOr<ParsedDocument> ParseSource(const SourceFile& source);
+
+// The blocks of plain text that is known to be UTF-8: paragraphs between blank
+// lines.
+std::vector<Block> PlainTextBlocks(absl::string_view text);
 
 // The media type ParseSource would use.
 std::string DetectMediaType(absl::string_view file_name,

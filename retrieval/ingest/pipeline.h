@@ -30,8 +30,8 @@ struct IngestItem {
 
 // What became of one item.
 struct IngestOutcome {
-  absl::Status status;     // OK: durable
-  std::string stage;       // where it failed: parse, chunk, embed, store
+  absl::Status status;  // OK: durable
+  std::string stage;    // where it failed: parse, chunk, embed, store
   WriteResult result;
 };
 

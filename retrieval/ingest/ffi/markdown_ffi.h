@@ -41,7 +41,8 @@ const BraidMarkdownBlock* braid_markdown_blocks(
 // Plain text of all headings, not terminated; lives as long as the document.
 const char* braid_markdown_headings(const BraidMarkdownDocument* document,
                                     size_t* length);
-// What lies between the fences of the YAML front matter; empty if there is none.
+// What lies between the fences of the YAML front matter; empty if there is
+// none.
 int braid_markdown_front_matter(const BraidMarkdownDocument* document,
                                 uint64_t* begin, uint64_t* end);
 void braid_markdown_free(BraidMarkdownDocument* document);
