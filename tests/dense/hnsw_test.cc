@@ -49,8 +49,7 @@ class HnswTest : public ::testing::Test {
   }
 
   void SetUp() override {
-    fs::copy(master_->path(), directory_.path(),
-             fs::copy_options::recursive);
+    fs::copy(master_->path(), directory_.path(), fs::copy_options::recursive);
     model_ = *master_model_;
     index_ = Open(directory_.path());
     const DenseStats stats = index_->snapshot()->Stats();
