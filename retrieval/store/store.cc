@@ -20,35 +20,6 @@ namespace {
 
 constexpr uint32_t kMaxDimension = 1 << 16;
 
-absl::Status ValidateConfig(const CollectionConfig& config) {
-  const std::string& id = config.id;
-  const bool valid =
-      !id.empty() && id.size() <= 63 && absl::ascii_islower(id[0]) &&
-      std::all_of(id.begin(), id.end(), [](char c) {
-        return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-';
-      });
-  if (!valid) {
-    return absl::InvalidArgumentError(
-        "collection_id: must be 1 to 63 of a-z, 0-9 and -, and begin with a "
-        "letter");
-  }
-  if (config.dimension == 0 || config.dimension > kMaxDimension) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "dimension: is ", config.dimension, ", not 1 to ", kMaxDimension));
-  }
-  if (config.language.empty()) {
-    return absl::InvalidArgumentError("language: is empty");
-  }
-  if (config.chunking.max_tokens == 0) {
-    return absl::InvalidArgumentError("chunking.max_tokens: is 0");
-  }
-  if (config.chunking.overlap_tokens > config.chunking.max_tokens / 2) {
-    return absl::InvalidArgumentError(
-        "chunking.overlap_tokens: is more than half of max_tokens");
-  }
-  return absl::OkStatus();
-}
-
 class RocksStore : public Store {
  public:
   RocksStore(std::shared_ptr<Database> database, const StoreOptions& options)
@@ -73,7 +44,7 @@ class RocksStore : public Store {
   }
 
   absl::Status CreateCollection(const CollectionConfig& config) override {
-    if (absl::Status status = ValidateConfig(config); !status.ok()) {
+    if (absl::Status status = ValidateCollection(config); !status.ok()) {
       return status;
     }
     const std::lock_guard<std::mutex> lock(writer_);
@@ -305,6 +276,35 @@ class RocksStore : public Store {
 };
 
 }  // namespace
+
+absl::Status ValidateCollection(const CollectionConfig& config) {
+  const std::string& id = config.id;
+  const bool valid =
+      !id.empty() && id.size() <= 63 && absl::ascii_islower(id[0]) &&
+      std::all_of(id.begin(), id.end(), [](char c) {
+        return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-';
+      });
+  if (!valid) {
+    return absl::InvalidArgumentError(
+        "collection_id: must be 1 to 63 of a-z, 0-9 and -, and begin with a "
+        "letter");
+  }
+  if (config.dimension == 0 || config.dimension > kMaxDimension) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "dimension: is ", config.dimension, ", not 1 to ", kMaxDimension));
+  }
+  if (config.language.empty()) {
+    return absl::InvalidArgumentError("language: is empty");
+  }
+  if (config.chunking.max_tokens == 0) {
+    return absl::InvalidArgumentError("chunking.max_tokens: is 0");
+  }
+  if (config.chunking.overlap_tokens > config.chunking.max_tokens / 2) {
+    return absl::InvalidArgumentError(
+        "chunking.overlap_tokens: is more than half of max_tokens");
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(
     const std::string& directory, const StoreOptions& options) {

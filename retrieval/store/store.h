@@ -121,6 +121,10 @@ class StoreSnapshot {
       absl::string_view collection, Sequence after, size_t limit) const = 0;
 };
 
+// INVALID_ARGUMENT naming the first field that is wrong. The language is only
+// checked for being there: the lexical index knows which ones it has.
+absl::Status ValidateCollection(const CollectionConfig& config);
+
 // Thread-safe. Every write is one atomic RocksDB batch with its log entry and
 // returns after the write-ahead log is synced: what returned OK survives a
 // crash and a power cut.

@@ -1,0 +1,83 @@
+// The thread that keeps a collection's indexes up with the store.
+#ifndef BRAID_RETRIEVAL_LOCAL_COLLECTION_INDEXER_H_
+#define BRAID_RETRIEVAL_LOCAL_COLLECTION_INDEXER_H_
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "retrieval/local/collection_view.h"
+#include "retrieval/local/index_factories.h"
+#include "retrieval/local/index_writer.h"
+#include "retrieval/store/store.h"
+
+namespace braid::retrieval {
+
+// Works in rounds: takes a snapshot of the store, brings both indexes to its
+// newest sequence and publishes the three as one view. Rounds are spaced so
+// that a lone write is visible at once, and a flood of them costs a fraction of
+// one core in commits. Thread-safe.
+class CollectionIndexer {
+ public:
+  // `store` must outlive the indexer. Starts the thread.
+  CollectionIndexer(Store* store, const CollectionConfig& config,
+                    const std::string& directory, absl::Duration interval,
+                    size_t seal_vectors, const IndexFactories& factories);
+  // Stops.
+  ~CollectionIndexer();
+
+  // The newest view at or above `at_least`, waiting for it if it has to;
+  // DEADLINE_EXCEEDED (with the reason, if indexing is failing), CANCELLED, or
+  // UNAVAILABLE when the indexer stops. The first view is there when both
+  // indexes have been opened and have caught up.
+  absl::StatusOr<std::shared_ptr<const CollectionView>> WaitForView(
+      Sequence at_least, absl::Time deadline, const std::stop_token& stop);
+  // Null before the first.
+  std::shared_ptr<const CollectionView> view() const;
+
+  // Makes both indexes durable where they are and ends the thread. Waits until
+  // it has ended; the store's waiters must be closed, or the collection
+  // deleted, for that to be at once.
+  void Stop();
+
+ private:
+  void Run(const std::stop_token& stop);
+  // One round; returns the sequence it reached.
+  absl::StatusOr<Sequence> Round(const std::stop_token& stop);
+  void Publish(std::shared_ptr<const CollectionView> view);
+  // Sleeps for `duration`, or until a search waits (if `until_wanted`), or
+  // until the stop.
+  void Sleep(absl::Duration duration, bool until_wanted,
+             const std::stop_token& stop);
+  void SetError(absl::Status error);
+
+  Store* const store_;
+  const CollectionConfig config_;
+  const absl::Duration interval_;
+
+  // Of the thread alone.
+  IndexWriter writer_;
+  bool open_ = false;
+  absl::Time committed_at_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;         // a new view, or the end
+  std::condition_variable_any wanted_;          // waiting_ has grown
+  std::shared_ptr<const CollectionView> view_;  // under mutex_
+  int waiting_ = 0;                             // under mutex_
+  bool ended_ = false;                          // under mutex_
+  absl::Status error_;  // of the last round; under mutex_
+
+  std::mutex stop_mutex_;  // held while joining
+  std::jthread thread_;
+};
+
+}  // namespace braid::retrieval
+
+#endif  // BRAID_RETRIEVAL_LOCAL_COLLECTION_INDEXER_H_

@@ -1,0 +1,326 @@
+#include "retrieval/local/local_backend.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <set>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "retrieval/local/collection_indexer.h"
+#include "retrieval/local/filter_cache.h"
+#include "retrieval/local/index_factories.h"
+#include "retrieval/local/search.h"
+#include "retrieval/local/search_pool.h"
+
+namespace braid::retrieval {
+namespace {
+
+constexpr size_t kMaxDifferences = 100;
+
+absl::Status RemoveDirectory(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::remove_all(directory, error);
+  if (error) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot remove ", directory, ": ", error.message()));
+  }
+  return absl::OkStatus();
+}
+
+// A collection that is open.
+struct Collection {
+  CollectionConfig config;
+  absl::Status usable;                         // why it cannot be searched
+  std::unique_ptr<CollectionIndexer> indexer;  // null if not usable
+  FilterCache filters;
+};
+
+// Names ids that one of two ascending lists has and the other has not.
+void Compare(const std::vector<ChunkId>& store, const std::vector<ChunkId>& leg,
+             absl::string_view name, std::vector<std::string>* differences) {
+  const auto report = [&](const std::vector<ChunkId>& left,
+                          const std::vector<ChunkId>& right,
+                          absl::string_view what) {
+    std::vector<ChunkId> only;
+    std::set_difference(left.begin(), left.end(), right.begin(), right.end(),
+                        std::back_inserter(only));
+    for (const ChunkId id : only) {
+      if (differences->size() == kMaxDifferences) return;
+      differences->push_back(absl::StrCat("chunk ", id, " is ", what));
+    }
+  };
+  report(store, leg, absl::StrCat("in the store but not in ", name));
+  report(leg, store, absl::StrCat("in ", name, " but not in the store"));
+}
+
+class Backend : public LocalBackend {
+ public:
+  Backend(const LocalBackendOptions& options, const Encoder* encoder,
+          const IndexFactories& factories, std::unique_ptr<Store> store)
+      : options_(options),
+        encoder_(encoder),
+        factories_(factories),
+        store_(std::move(store)),
+        pool_(std::max(options.search_threads, 1)) {}
+
+  ~Backend() override { Shutdown(); }
+
+  // Starts the indexer of every collection; called once.
+  absl::Status Start() {
+    const absl::StatusOr<std::vector<CollectionConfig>> configs =
+        store_->ListCollections();
+    if (!configs.ok()) return configs.status();
+    // What a deletion that was cut short has left must not be taken for the
+    // indexes of a new collection of the same name.
+    std::set<std::string> names;
+    for (const CollectionConfig& config : *configs) names.insert(config.id);
+    std::error_code error;
+    for (std::filesystem::directory_iterator entry(IndexRoot(), error), end;
+         !error && entry != end; entry.increment(error)) {
+      const std::filesystem::path path = entry->path();
+      if (names.contains(path.filename().string())) continue;
+      if (absl::Status status = RemoveDirectory(path.string()); !status.ok()) {
+        return status;
+      }
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const CollectionConfig& config : *configs) {
+      collections_[config.id] = OpenCollection(config);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CreateCollection(CollectionConfig config) override {
+    config.encoder = encoder_->fingerprint();
+    config.dimension = static_cast<uint32_t>(encoder_->dimension());
+    if (absl::Status status = ValidateCollection(config); !status.ok()) {
+      return status;
+    }
+    const std::lock_guard<std::mutex> changing(change_mutex_);
+    if (shut_down()) return ShutDownError();
+    const absl::Status known = store_->GetCollection(config.id).status();
+    if (known.ok()) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("collection \"", config.id, "\" is there already"));
+    }
+    if (!absl::IsNotFound(known)) return known;
+    // One deleted in the store alone may still be open here.
+    if (absl::Status status = Close(config.id); !status.ok()) return status;
+    // Opening an index is the check of the language.
+    const std::string directory = IndexDirectory(config.id) + "/lexical";
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    if (error) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot create ", directory, ": ", error.message()));
+    }
+    if (absl::Status status =
+            factories_.lexical(directory, config.language).status();
+        !status.ok()) {
+      (void)RemoveDirectory(IndexDirectory(config.id));
+      return status;
+    }
+    if (absl::Status status = store_->CreateCollection(config); !status.ok()) {
+      return status;
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    collections_[config.id] = OpenCollection(config);
+    return absl::OkStatus();
+  }
+
+  absl::Status DeleteCollection(const std::string& collection) override {
+    const std::lock_guard<std::mutex> changing(change_mutex_);
+    if (shut_down()) return ShutDownError();
+    if (absl::Status status = store_->DeleteCollection(collection);
+        !status.ok()) {
+      return status;
+    }
+    return Close(collection);
+  }
+
+  absl::StatusOr<SearchResult> Search(const Query& query) override {
+    const auto begin = std::chrono::steady_clock::now();
+    if (!query.run_bm25 && !query.run_dense) {
+      return absl::InvalidArgumentError("a search needs at least one leg");
+    }
+    const absl::StatusOr<std::shared_ptr<Collection>> collection =
+        Find(query.collection);
+    if (!collection.ok()) return collection.status();
+    absl::StatusOr<std::shared_ptr<const CollectionView>> view =
+        (*collection)
+            ->indexer->WaitForView(query.wait_for_sequence, query.deadline,
+                                   query.stop);
+    if (!view.ok()) return view.status();
+    if (absl::Status status = CheckTime(query.deadline, query.stop);
+        !status.ok()) {
+      return status;
+    }
+    return SearchView(query, *std::move(view), *encoder_, begin,
+                      &(*collection)->filters, &pool_);
+  }
+
+  absl::StatusOr<ConsistencyReport> CheckConsistency(
+      const std::string& collection) override {
+    const absl::StatusOr<std::shared_ptr<Collection>> found = Find(collection);
+    if (!found.ok()) return found.status();
+    const absl::StatusOr<std::shared_ptr<const CollectionView>> view =
+        (*found)->indexer->WaitForView(0, absl::InfiniteFuture(),
+                                       std::stop_token());
+    if (!view.ok()) return view.status();
+    const absl::StatusOr<std::vector<ChunkId>> store =
+        (*view)->store().ListChunks(collection);
+    if (!store.ok()) return store.status();
+    const absl::StatusOr<std::vector<ChunkId>> bm25 =
+        (*view)->lexical()->Chunks();
+    if (!bm25.ok()) return bm25.status();
+    const std::vector<ChunkId> dense = (*view)->dense()->Chunks();
+    ConsistencyReport report;
+    report.sequence = (*view)->sequence();
+    report.store_chunks = store->size();
+    report.bm25_chunks = bm25->size();
+    report.dense_chunks = dense.size();
+    Compare(*store, *bm25, "the lexical index", &report.differences);
+    Compare(*store, dense, "the dense index", &report.differences);
+    return report;
+  }
+
+  absl::StatusOr<Sequence> VisibleSequence(
+      const std::string& collection) override {
+    const absl::StatusOr<std::shared_ptr<Collection>> found = Find(collection);
+    if (!found.ok()) return found.status();
+    const std::shared_ptr<const CollectionView> view =
+        (*found)->indexer->view();
+    return view == nullptr ? 0 : view->sequence();
+  }
+
+  absl::Status WaitUntilCurrent(const std::string& collection,
+                                absl::Time deadline) override {
+    const absl::StatusOr<std::shared_ptr<Collection>> found = Find(collection);
+    if (!found.ok()) return found.status();
+    const absl::StatusOr<CollectionCounters> counters =
+        store_->snapshot()->Counters(collection);
+    if (!counters.ok()) return counters.status();
+    return (*found)
+        ->indexer
+        ->WaitForView(counters->last_sequence, deadline, std::stop_token())
+        .status();
+  }
+
+  Store* store() override { return store_.get(); }
+
+  void Shutdown() override {
+    const std::lock_guard<std::mutex> changing(change_mutex_);
+    std::map<std::string, std::shared_ptr<Collection>> collections;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      shut_down_ = true;
+      collections = collections_;
+    }
+    store_->CloseWaiters();
+    for (const auto& [id, collection] : collections) {
+      if (collection->indexer != nullptr) collection->indexer->Stop();
+    }
+  }
+
+ private:
+  std::string IndexRoot() const { return options_.directory + "/indexes"; }
+  std::string IndexDirectory(const std::string& collection) const {
+    return absl::StrCat(IndexRoot(), "/", collection);
+  }
+  static absl::Status ShutDownError() {
+    return absl::UnavailableError("the backend is shut down");
+  }
+  bool shut_down() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return shut_down_;
+  }
+
+  std::shared_ptr<Collection> OpenCollection(const CollectionConfig& config) {
+    auto collection = std::make_shared<Collection>();
+    collection->config = config;
+    if (config.encoder != encoder_->fingerprint() ||
+        config.dimension != encoder_->dimension()) {
+      collection->usable = absl::FailedPreconditionError(absl::StrCat(
+          "collection \"", config.id, "\" was made with the encoder ",
+          config.encoder, " (dimension ", config.dimension,
+          "); this service runs ", encoder_->fingerprint(), " (dimension ",
+          encoder_->dimension(), ")"));
+      return collection;
+    }
+    collection->indexer = std::make_unique<CollectionIndexer>(
+        store_.get(), config, IndexDirectory(config.id),
+        options_.index_interval, options_.seal_vectors, factories_);
+    return collection;
+  }
+
+  // Stops the indexer of a collection that the store no longer has, and removes
+  // its indexes. Under change_mutex_.
+  absl::Status Close(const std::string& id) {
+    std::shared_ptr<Collection> collection;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      const auto found = collections_.find(id);
+      if (found != collections_.end()) {
+        collection = std::move(found->second);
+        collections_.erase(found);
+      }
+    }
+    // Searches that are under way keep the collection and their view.
+    if (collection != nullptr && collection->indexer != nullptr) {
+      collection->indexer->Stop();
+    }
+    return RemoveDirectory(IndexDirectory(id));
+  }
+
+  absl::StatusOr<std::shared_ptr<Collection>> Find(const std::string& id) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (shut_down_) return ShutDownError();
+    const auto found = collections_.find(id);
+    if (found == collections_.end()) {
+      return absl::NotFoundError(
+          absl::StrCat("there is no collection \"", id, "\""));
+    }
+    if (!found->second->usable.ok()) return found->second->usable;
+    return found->second;
+  }
+
+  const LocalBackendOptions options_;
+  const Encoder* const encoder_;
+  const IndexFactories factories_;
+  const std::unique_ptr<Store> store_;
+
+  // Held while collections come and go; taken before mutex_.
+  std::mutex change_mutex_;
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Collection>> collections_;
+  bool shut_down_ = false;
+  // Last: its threads end before anything they use.
+  SearchPool pool_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LocalBackend>> OpenLocalBackend(
+    const LocalBackendOptions& options, const Encoder* encoder,
+    const IndexFactories& factories) {
+  absl::StatusOr<std::unique_ptr<Store>> store =
+      Store::Open(options.directory + "/store", options.store);
+  if (!store.ok()) return store.status();
+  auto backend =
+      std::make_unique<Backend>(options, encoder, factories, *std::move(store));
+  if (absl::Status status = backend->Start(); !status.ok()) return status;
+  return backend;
+}
+
+absl::StatusOr<std::unique_ptr<LocalBackend>> LocalBackend::Open(
+    const LocalBackendOptions& options, const Encoder* encoder) {
+  return OpenLocalBackend(
+      options, encoder,
+      {.lexical = &LexicalIndex::Open, .dense = &DenseIndex::Open});
+}
+
+}  // namespace braid::retrieval

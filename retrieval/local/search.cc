@@ -1,0 +1,139 @@
+#include "retrieval/local/search.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace braid::retrieval {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+absl::Duration Since(Clock::time_point begin) {
+  return absl::FromChrono(Clock::now() - begin);
+}
+
+// Everything the lexical leg needs: the search may return before it ends.
+struct LexicalRun {
+  std::shared_ptr<const CollectionView> view;
+  std::shared_ptr<const ChunkBitmap> allowed;
+  std::string text;
+  size_t limit = 0;
+  absl::Time deadline;
+  std::stop_token stop;
+  Clock::time_point begin;
+  LegResult result;  // read when the task is done
+
+  void Run() {
+    result.ran = true;
+    result.start = Since(begin);
+    result.status = CheckTime(deadline, stop);
+    if (result.status.ok()) {
+      absl::StatusOr<std::vector<ScoredChunk>> hits =
+          view->lexical()->Search(text, limit, allowed.get());
+      result.status = hits.status();
+      if (hits.ok()) result.hits = *std::move(hits);
+    }
+    result.elapsed = Since(begin) - result.start;
+  }
+};
+
+void RunDense(const Query& query, const CollectionView& view,
+              const Encoder& encoder, const ChunkBitmap* allowed,
+              Clock::time_point begin, SearchResult* result) {
+  LegResult& leg = result->dense;
+  leg.ran = true;
+  leg.start = Since(begin);
+  leg.status = [&]() -> absl::Status {
+    if (absl::Status status = CheckTime(query.deadline, query.stop);
+        !status.ok()) {
+      return status;
+    }
+    std::vector<float> vector(encoder.dimension());
+    const absl::string_view text = query.text;
+    const Clock::time_point embed_begin = Clock::now();
+    const absl::Status embedded =
+        encoder.Embed(absl::MakeConstSpan(&text, 1), vector.data());
+    result->embed_elapsed = Since(embed_begin);
+    if (!embedded.ok()) return embedded;
+    if (absl::Status status = CheckTime(query.deadline, query.stop);
+        !status.ok()) {
+      return status;
+    }
+    absl::StatusOr<std::vector<ScoredChunk>> hits =
+        view.dense()->Search(vector, query.limit_per_leg, allowed);
+    if (!hits.ok()) return hits.status();
+    leg.hits = *std::move(hits);
+    return absl::OkStatus();
+  }();
+  leg.elapsed = Since(begin) - leg.start;
+}
+
+}  // namespace
+
+absl::StatusOr<SearchResult> SearchView(
+    const Query& query, std::shared_ptr<const CollectionView> view,
+    const Encoder& encoder, Clock::time_point begin, FilterCache* filters,
+    SearchPool* pool) {
+  SearchResult result;
+  result.view = view;
+  std::shared_ptr<const ChunkBitmap> allowed;
+  if (query.filter.find_first_not_of(" \t\r\n") != std::string::npos) {
+    const Clock::time_point filter_begin = Clock::now();
+    absl::StatusOr<std::shared_ptr<const ChunkBitmap>> resolved =
+        filters->Resolve(*view, query.filter, query.deadline, query.stop);
+    if (!resolved.ok()) return resolved.status();
+    allowed = *std::move(resolved);
+    result.filter_elapsed = Since(filter_begin);
+  }
+
+  std::shared_ptr<LexicalRun> lexical;
+  std::shared_ptr<SearchTask> task;
+  if (query.run_bm25) {
+    lexical = std::make_shared<LexicalRun>();
+    lexical->view = view;
+    lexical->allowed = allowed;
+    lexical->text = query.text;
+    lexical->limit = query.limit_per_leg;
+    lexical->deadline = query.deadline;
+    lexical->stop = query.stop;
+    lexical->begin = begin;
+    task = std::make_shared<SearchTask>([lexical] { lexical->Run(); });
+    // The other thread wakes up while this one embeds.
+    if (query.run_dense) pool->Submit(task);
+  }
+  if (query.run_dense) {
+    RunDense(query, *view, encoder, allowed.get(), begin, &result);
+  }
+  if (query.run_bm25) {
+    // If no thread was free for it, this one is now.
+    task->TryRun();
+    if (task->Wait(query.deadline, query.stop)) {
+      result.bm25 = std::move(lexical->result);
+    } else {
+      result.bm25.ran = true;
+      result.bm25.status = CheckTime(query.deadline, query.stop);
+      result.bm25.elapsed = Since(begin);
+    }
+  }
+
+  const bool bm25_failed = !query.run_bm25 || !result.bm25.status.ok();
+  const bool dense_failed = !query.run_dense || !result.dense.status.ok();
+  if (bm25_failed && dense_failed) {
+    if (absl::Status status = CheckTime(query.deadline, query.stop);
+        !status.ok()) {
+      return status;
+    }
+    const absl::Status& first =
+        query.run_bm25 ? result.bm25.status : result.dense.status;
+    if (!query.run_bm25 || !query.run_dense) return first;
+    return absl::Status(
+        first.code(), absl::StrCat("both legs failed: ", first.message(), "; ",
+                                   result.dense.status.message()));
+  }
+  return result;
+}
+
+}  // namespace braid::retrieval

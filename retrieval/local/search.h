@@ -1,0 +1,27 @@
+// One search over one view.
+#ifndef BRAID_RETRIEVAL_LOCAL_SEARCH_H_
+#define BRAID_RETRIEVAL_LOCAL_SEARCH_H_
+
+#include <chrono>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "retrieval/backend.h"
+#include "retrieval/encoder/encoder.h"
+#include "retrieval/local/collection_view.h"
+#include "retrieval/local/filter_cache.h"
+#include "retrieval/local/search_pool.h"
+
+namespace braid::retrieval {
+
+// Resolves the filter, hands BM25 to `pool`, and embeds the question and runs
+// the dense leg on the calling thread. `begin` is when the search began. Errors
+// as RetrievalBackend::Search.
+absl::StatusOr<SearchResult> SearchView(
+    const Query& query, std::shared_ptr<const CollectionView> view,
+    const Encoder& encoder, std::chrono::steady_clock::time_point begin,
+    FilterCache* filters, SearchPool* pool);
+
+}  // namespace braid::retrieval
+
+#endif  // BRAID_RETRIEVAL_LOCAL_SEARCH_H_
