@@ -1,0 +1,39 @@
+// Who may compute: one request at a time, a bounded number waiting in order.
+#ifndef BRAID_GENERATION_ENGINE_ADMISSION_H_
+#define BRAID_GENERATION_ENGINE_ADMISSION_H_
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <stop_token>
+
+#include "absl/time/time.h"
+
+namespace braid::generation {
+
+// Thread-safe.
+class Admission {
+ public:
+  enum class Outcome { kAdmitted, kQueueFull, kCancelled, kDeadline };
+
+  explicit Admission(size_t max_waiting) : max_waiting_(max_waiting) {}
+
+  // Blocks until it is the caller's turn, first come first served. After
+  // kAdmitted, and only then, the caller must call Leave.
+  Outcome Enter(absl::Time deadline, std::stop_token stop);
+  void Leave();
+
+ private:
+  const size_t max_waiting_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  bool busy_ = false;
+  uint64_t next_ticket_ = 0;
+  std::deque<uint64_t> waiting_;
+};
+
+}  // namespace braid::generation
+
+#endif  // BRAID_GENERATION_ENGINE_ADMISSION_H_

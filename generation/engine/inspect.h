@@ -1,0 +1,35 @@
+// What a checkpoint is and what it will cost, without loading its weights.
+#ifndef BRAID_GENERATION_ENGINE_INSPECT_H_
+#define BRAID_GENERATION_ENGINE_INSPECT_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace braid::generation {
+
+struct ModelReport {
+  std::string model_type;
+  uint32_t layers = 0;
+  uint32_t attention_layers = 0;
+  uint32_t mamba2_layers = 0;
+  uint32_t moe_layers = 0;
+  uint64_t hidden = 0;
+  uint64_t vocab_size = 0;
+  uint64_t max_context_tokens = 0;
+  uint64_t parameters = 0;         // stored once where tied
+  uint64_t active_parameters = 0;  // without the experts a token does not visit
+  uint64_t checkpoint_bytes = 0;   // of the tensors on disk
+  uint64_t weight_bytes = 0;       // once loaded, in f32
+  uint64_t recurrent_state_bytes = 0;  // of each sequence
+  uint64_t kv_bytes_per_token = 0;     // of each sequence
+};
+
+// Reads config.json and the headers of the weights, and checks that they agree.
+// Errors as in HybridModel::Load.
+absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory);
+
+}  // namespace braid::generation
+
+#endif  // BRAID_GENERATION_ENGINE_INSPECT_H_

@@ -1,0 +1,97 @@
+// A loaded model: tokens in, logits out.
+#ifndef BRAID_GENERATION_ENGINE_MODEL_H_
+#define BRAID_GENERATION_ENGINE_MODEL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "generation/checkpoint/checkpoint.h"
+#include "generation/checkpoint/model_spec.h"
+#include "generation/layers/attention.h"
+#include "generation/layers/feed_forward.h"
+#include "generation/layers/mamba2.h"
+#include "generation/layers/workspace.h"
+#include "generation/state/sequence_state.h"
+
+namespace braid::generation {
+
+enum class LogitsOf { kNothing, kLastToken, kAllTokens };
+
+struct ForwardOptions {
+  LogitsOf logits = LogitsOf::kLastToken;
+  // If not null, receives the residual stream after each layer at the last
+  // token, [layers][hidden].
+  std::vector<std::vector<float>>* layer_outputs = nullptr;
+  // Asked before each layer; true ends the call with CANCELLED, and the state
+  // is of no further use. May be empty.
+  std::function<bool()> stop;
+};
+
+// Weights in f32 on the CPU. Immutable after loading: several threads may call
+// Forward at once, each with its own state and workspace.
+class HybridModel {
+ public:
+  // Reads config.json and the weights. Errors as in LoadModelSpec,
+  // Checkpoint::Open and CheckTensors; nothing is allocated before all shapes
+  // have been checked. Takes seconds per GB.
+  static absl::StatusOr<std::unique_ptr<HybridModel>> Load(
+      const std::string& directory);
+
+  const model::ModelSpec& spec() const { return spec_; }
+  const StateBytes& state_bytes() const { return state_bytes_; }
+
+  // The state before the first token, with room for `tokens` of them.
+  SequenceState NewState(size_t tokens) const;
+
+  // Runs the next `ids` of the sequence. `logits` receives [1 or ids.size(),
+  // vocab] as the options say. A sequence cut into calls at any places gives
+  // the same logits up to rounding. INVALID_ARGUMENT for an id outside the
+  // vocabulary.
+  absl::Status Forward(absl::Span<const int32_t> ids,
+                       const ForwardOptions& options, SequenceState* state,
+                       model::Workspace* workspace,
+                       std::vector<float>* logits) const;
+
+ private:
+  struct Norm {
+    std::vector<float> weight;
+    float epsilon = 0;
+  };
+  struct Layer {
+    Norm mixer_norm;
+    std::variant<std::unique_ptr<model::Attention>,
+                 std::unique_ptr<model::Mamba2>>
+        mixer;
+    Norm ffn_norm;
+    std::unique_ptr<model::Mlp> mlp;  // null if there is none
+    std::unique_ptr<model::Moe> moe;  // null if there is none
+  };
+
+  HybridModel() = default;
+  absl::Status LoadLayer(const model::LayerSpec& spec, Layer* layer) const;
+  absl::StatusOr<Norm> LoadNorm(const model::RmsNormSpec& spec) const;
+  // out = norm(x), [rows, hidden].
+  void ApplyNorm(const Norm& norm, const float* x, size_t rows, float* out,
+                 kernels::ThreadPool* pool) const;
+
+  model::ModelSpec spec_;
+  StateBytes state_bytes_;
+  // Kept open: rows of the embedding are widened as they are looked up.
+  std::unique_ptr<model::Checkpoint> checkpoint_;
+  const model::TensorView* embedding_ = nullptr;
+  std::vector<Layer> layers_;
+  Norm final_norm_;
+  model::Linear head_;
+};
+
+}  // namespace braid::generation
+
+#endif  // BRAID_GENERATION_ENGINE_MODEL_H_
