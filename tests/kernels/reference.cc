@@ -1,0 +1,209 @@
+#include "tests/kernels/reference.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+namespace braid::kernels::reference {
+
+std::vector<float> Random(size_t count, unsigned seed, float low, float high) {
+  std::mt19937 engine(seed);
+  std::uniform_real_distribution<float> distribution(low, high);
+  std::vector<float> values(count);
+  for (float& value : values) value = distribution(engine);
+  return values;
+}
+
+double MaxError(const std::vector<float>& a, const std::vector<double>& b) {
+  double worst = a.size() == b.size() ? 0.0 : HUGE_VAL;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    const double error = std::abs(a[i] - b[i]) / (1.0 + std::abs(b[i]));
+    if (!(error <= worst)) worst = error;  // a NaN counts as the worst
+  }
+  return worst;
+}
+
+double Silu(double x) { return x / (1.0 + std::exp(-x)); }
+
+double Activate(Activation activation, double x) {
+  switch (activation) {
+    case Activation::kNone:
+      return x;
+    case Activation::kGelu:
+      return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+    case Activation::kSilu:
+      return Silu(x);
+    case Activation::kRelu2:
+      return x > 0.0 ? x * x : 0.0;
+  }
+  return HUGE_VAL;
+}
+
+std::vector<double> Gemm(const float* a, const float* b, const float* bias,
+                         const float* residual, Activation activation, size_t m,
+                         size_t n, size_t k) {
+  std::vector<double> c(m * n);
+  for (size_t i = 0; i < m; ++i) {
+    for (size_t j = 0; j < n; ++j) {
+      double sum = bias == nullptr ? 0.0 : bias[j];
+      for (size_t x = 0; x < k; ++x) {
+        sum += static_cast<double>(a[i * k + x]) * b[j * k + x];
+      }
+      c[i * n + j] = Activate(activation, sum) +
+                     (residual == nullptr ? 0.0 : residual[i * n + j]);
+    }
+  }
+  return c;
+}
+
+std::vector<double> LayerNorm(const LayerNormParams& p) {
+  std::vector<double> out(p.rows * p.dim);
+  for (size_t r = 0; r < p.rows; ++r) {
+    const float* x = p.x + r * p.ldx;
+    double mean = 0.0;
+    for (size_t i = 0; i < p.dim; ++i) mean += x[i];
+    mean /= p.dim;
+    double variance = 0.0;
+    for (size_t i = 0; i < p.dim; ++i)
+      variance += (x[i] - mean) * (x[i] - mean);
+    variance /= p.dim;
+    for (size_t i = 0; i < p.dim; ++i) {
+      out[r * p.dim + i] =
+          (x[i] - mean) / std::sqrt(variance + p.epsilon) * p.weight[i] +
+          (p.bias == nullptr ? 0.0 : p.bias[i]);
+    }
+  }
+  return out;
+}
+
+std::vector<double> RmsNorm(const RmsNormParams& p) {
+  std::vector<double> out(p.rows * p.dim);
+  const size_t width = p.dim / p.groups;
+  for (size_t r = 0; r < p.rows; ++r) {
+    for (size_t g = 0; g < p.groups; ++g) {
+      double squares = 0.0;
+      const auto value = [&](size_t i) -> double {
+        const double x = p.x[r * p.ldx + i];
+        return p.gate != nullptr && p.gate_order == GateOrder::kGateFirst
+                   ? x * Silu(p.gate[r * p.ldg + i])
+                   : x;
+      };
+      for (size_t i = g * width; i < (g + 1) * width; ++i) {
+        squares += value(i) * value(i);
+      }
+      for (size_t i = g * width; i < (g + 1) * width; ++i) {
+        const double weight =
+            p.weight[p.weight_shared_by_groups ? i - g * width : i] +
+            p.weight_offset;
+        double v = value(i) / std::sqrt(squares / width + p.epsilon) * weight;
+        if (p.gate != nullptr && p.gate_order == GateOrder::kNormFirst) {
+          v *= Silu(p.gate[r * p.ldg + i]);
+        }
+        out[r * p.dim + i] = v;
+      }
+    }
+  }
+  return out;
+}
+
+namespace {
+
+// softmax(scale * q . k) v for one query over `count` keys.
+void Attend(const float* q, const float* k, const float* v, size_t ld,
+            size_t count, size_t dim, double scale, double* out) {
+  std::vector<double> weights(count);
+  double max = -HUGE_VAL;
+  for (size_t j = 0; j < count; ++j) {
+    for (size_t i = 0; i < dim; ++i) {
+      weights[j] += static_cast<double>(q[i]) * k[j * ld + i];
+    }
+    weights[j] *= scale;
+    max = std::max(max, weights[j]);
+  }
+  double sum = 0.0;
+  for (double& weight : weights) sum += weight = std::exp(weight - max);
+  for (size_t j = 0; j < count; ++j) {
+    for (size_t i = 0; i < dim; ++i) {
+      out[i] += weights[j] / sum * v[j * ld + i];
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<double> PackedAttention(const PackedAttentionParams& p) {
+  const size_t width = p.heads * p.head_dim;
+  std::vector<double> out(p.offsets[p.num_sequences] * width);
+  for (size_t s = 0; s < p.num_sequences; ++s) {
+    const size_t first = p.offsets[s];
+    for (size_t h = 0; h < p.heads; ++h) {
+      const size_t at = first * p.ld + h * p.head_dim;
+      for (size_t t = first; t < p.offsets[s + 1]; ++t) {
+        Attend(p.q + t * p.ld + h * p.head_dim, p.k + at, p.v + at, p.ld,
+               p.offsets[s + 1] - first, p.head_dim, p.scale,
+               out.data() + t * width + h * p.head_dim);
+      }
+    }
+  }
+  return out;
+}
+
+std::vector<double> CachedAttention(const CachedAttentionParams& p) {
+  const size_t width = p.heads * p.head_dim;
+  std::vector<double> out(p.m * width);
+  for (size_t i = 0; i < p.m; ++i) {
+    for (size_t h = 0; h < p.heads; ++h) {
+      const size_t kv = h / (p.heads / p.kv_heads) * p.head_dim;
+      Attend(p.q + i * p.ldq + h * p.head_dim, p.k_cache + kv, p.v_cache + kv,
+             p.ldkv, p.t - p.m + i + 1, p.head_dim, p.scale,
+             out.data() + i * width + h * p.head_dim);
+    }
+  }
+  return out;
+}
+
+std::vector<double> CausalConv1d(const CausalConv1dParams& p,
+                                 std::vector<double>* state) {
+  std::vector<double> in = *state;
+  for (size_t t = 0; t < p.rows; ++t) {
+    for (size_t c = 0; c < p.channels; ++c) in.push_back(p.x[t * p.ldx + c]);
+  }
+  std::vector<double> out(p.rows * p.channels);
+  for (size_t t = 0; t < p.rows; ++t) {
+    for (size_t c = 0; c < p.channels; ++c) {
+      double sum = p.bias == nullptr ? 0.0 : p.bias[c];
+      for (size_t j = 0; j < p.kernel; ++j) {
+        sum += p.taps[j * p.channels + c] * in[(t + j) * p.channels + c];
+      }
+      out[t * p.channels + c] = Activate(p.activation, sum);
+    }
+  }
+  state->assign(in.end() - (p.kernel - 1) * p.channels, in.end());
+  return out;
+}
+
+std::vector<double> Ssd(const SsdParams& p, std::vector<double>* state) {
+  std::vector<double> y(p.tokens * p.heads * p.head_dim);
+  for (size_t t = 0; t < p.tokens; ++t) {
+    for (size_t h = 0; h < p.heads; ++h) {
+      const size_t group = h / (p.heads / p.groups);
+      const float* b = p.b + t * p.ldb + group * p.state_dim;
+      const float* c = p.c + t * p.ldc + group * p.state_dim;
+      const double dt = p.dt[t * p.lddt + h];
+      const double decay = std::exp(dt * p.a[h]);
+      for (size_t i = 0; i < p.head_dim; ++i) {
+        const double x = p.x[t * p.ldx + h * p.head_dim + i];
+        double sum = p.d == nullptr ? 0.0 : p.d[h] * x;
+        for (size_t n = 0; n < p.state_dim; ++n) {
+          double& s = (*state)[(h * p.head_dim + i) * p.state_dim + n];
+          s = decay * s + dt * x * b[n];
+          sum += s * c[n];
+        }
+        y[(t * p.heads + h) * p.head_dim + i] = sum;
+      }
+    }
+  }
+  return y;
+}
+
+}  // namespace braid::kernels::reference
