@@ -7,13 +7,11 @@
 #include <braid/v1/document.pb.h>
 #include <braid/v1/retrieval_service.pb.h>
 
-#include <nlohmann/json.hpp>
 #include <string>
 
-namespace braid::services {
+#include "services/eval/json.h"
 
-// Field order is the order of writing, which reads better than the alphabet.
-using Json = nlohmann::ordered_json;
+namespace braid::services {
 
 Json ToJson(const google::protobuf::Struct& metadata);
 Json ToJson(const v1::ByteRange& range);

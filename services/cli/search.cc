@@ -113,6 +113,7 @@ void AddSearch(CLI::App& app, CommonOptions* common, Action* action) {
       ->check(CLI::Range(1, 1000));
   verb->add_option("--legs", options->legs, "Legs to run: bm25, dense")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::IsMember({"bm25", "dense"}));
   options->fusion.Add(verb);
   verb->add_flag("--explain", options->explain,

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "services/text.h"
 
 namespace braid::services {
 namespace {
@@ -16,24 +17,6 @@ namespace {
 constexpr absl::Duration kRedraw = absl::Milliseconds(100);
 constexpr absl::Duration kPlainLine = absl::Seconds(5);
 constexpr int kBarCells = 30;
-
-// Length of the UTF-8 sequence at the front of `text`; 0 if it is malformed.
-size_t SequenceLength(absl::string_view text) {
-  const auto byte = [&text](size_t i) {
-    return static_cast<unsigned char>(text[i]);
-  };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  const size_t length = lead >= 0xF0 && lead < 0xF5   ? 4
-                        : lead >= 0xE0 && lead < 0xF0 ? 3
-                        : lead >= 0xC2 && lead < 0xE0 ? 2
-                                                      : 0;
-  if (length == 0 || length > text.size()) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  return length;
-}
 
 // C0 and DEL, and C1 (U+0080 to U+009F), which terminals obey too.
 bool IsControl(absl::string_view character) {
@@ -55,7 +38,7 @@ std::string PrintableText(absl::string_view text, bool keep_newlines) {
   std::string result;
   result.reserve(text.size());
   while (!text.empty()) {
-    const size_t length = SequenceLength(text);
+    const size_t length = Utf8CharacterLength(text);
     if (length == 0) {
       result.append("\xEF\xBF\xBD");  // U+FFFD
       text.remove_prefix(1);
@@ -80,7 +63,8 @@ std::string Snippet(absl::string_view text, size_t max_characters) {
   const std::string printable = PrintableText(text, /*keep_newlines=*/false);
   absl::string_view rest = printable;
   while (!rest.empty()) {
-    const absl::string_view character = rest.substr(0, SequenceLength(rest));
+    const absl::string_view character =
+        rest.substr(0, Utf8CharacterLength(rest));
     rest.remove_prefix(character.size());
     if (character == " ") {
       blank = !result.empty();
@@ -163,13 +147,16 @@ void Progress::Draw(absl::Time now) {
   drawn_ = true;
 }
 
+void Progress::Clear() {
+  if (!terminal_ || !drawn_) return;
+  std::fputs("\r\x1b[K", stderr);
+  std::fflush(stderr);
+}
+
 void Progress::Finish() {
   if (finished_) return;
+  Clear();
   finished_ = true;
-  if (terminal_ && drawn_) {
-    std::fputs("\r\x1b[K", stderr);
-    std::fflush(stderr);
-  }
 }
 
 }  // namespace braid::services

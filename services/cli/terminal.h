@@ -36,6 +36,8 @@ class Progress {
 
   void set_total(uint64_t total) { total_ = total; }
   void Update(uint64_t done);
+  // Takes the bar away until the next update, so that a line can be printed.
+  void Clear();
   // Removes the bar. Nothing is drawn afterwards.
   void Finish();
 

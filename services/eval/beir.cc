@@ -5,11 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "retrieval/ingest/jsonl.h"
 #include "services/eval/line_reader.h"
 
 namespace braid::services {
@@ -29,28 +29,6 @@ absl::StatusOr<std::string> FindFile(const std::string& directory,
   }
   return absl::NotFoundError(absl::StrCat(
       directory, " has no ", absl::StrJoin(names, " or "), " (plain or .gz)"));
-}
-
-absl::StatusOr<json> ParseRow(absl::string_view line) {
-  json row = json::parse(line.begin(), line.end(), nullptr, false);
-  if (row.is_discarded()) return absl::InvalidArgumentError("not JSON");
-  if (!row.is_object()) return absl::InvalidArgumentError("not a JSON object");
-  return row;
-}
-
-// The value of a field that must be a string; absent is "" unless required.
-absl::StatusOr<std::string> StringField(const json& row, const char* name,
-                                        bool required) {
-  const auto field = row.find(name);
-  if (field == row.end() || field->is_null()) {
-    if (!required) return std::string();
-    return absl::InvalidArgumentError(absl::StrCat("no \"", name, "\""));
-  }
-  if (!field->is_string()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", name, "\" is not a string"));
-  }
-  return field->get<std::string>();
 }
 
 }  // namespace
@@ -78,40 +56,36 @@ absl::StatusOr<DatasetFiles> FindDataset(const std::string& directory,
 absl::Status ForEachCorpusRow(
     const std::string& path,
     const std::function<bool(retrieval::InlineDocument)>& visit) {
-  bool stopped = false;
-  const absl::Status status =
-      ForEachLine(path, [&](size_t, absl::string_view line) -> absl::Status {
-        absl::StatusOr<json> row = ParseRow(line);
-        if (!row.ok()) return row.status();
-        retrieval::InlineDocument document;
-        for (const auto& [name, required, field] :
-             {std::tuple{"_id", true, &document.document_id},
-              std::tuple{"title", false, &document.title},
-              std::tuple{"text", true, &document.text}}) {
-          absl::StatusOr<std::string> value = StringField(*row, name, required);
-          if (!value.ok()) return value.status();
-          *field = *std::move(value);
-        }
-        if (!visit(std::move(document))) {
-          stopped = true;
-          return absl::CancelledError("stopped");
-        }
-        return absl::OkStatus();
-      });
-  return stopped ? absl::OkStatus() : status;
+  auto reader = retrieval::JsonlReader::Open(path);
+  if (!reader.ok()) return reader.status();
+  while (auto row = (*reader)->Next()) {
+    if (!row->ok()) return row->status();
+    // Judged by title and text alone: metadata would only cost.
+    (*row)->metadata.clear();
+    if (!visit(**std::move(row))) break;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<DatasetQuery>> ReadQueries(const std::string& path) {
   std::vector<DatasetQuery> queries;
   const absl::Status status =
       ForEachLine(path, [&](size_t, absl::string_view line) -> absl::Status {
-        absl::StatusOr<json> row = ParseRow(line);
-        if (!row.ok()) return row.status();
-        absl::StatusOr<std::string> id = StringField(*row, "_id", true);
-        if (!id.ok()) return id.status();
-        absl::StatusOr<std::string> text = StringField(*row, "text", true);
-        if (!text.ok()) return text.status();
-        queries.push_back({*std::move(id), *std::move(text)});
+        const json row = json::parse(line.begin(), line.end(), nullptr, false);
+        if (!row.is_object()) {
+          return absl::InvalidArgumentError("not a JSON object");
+        }
+        DatasetQuery query;
+        for (const auto& [name, field] :
+             {std::pair{"_id", &query.id}, std::pair{"text", &query.text}}) {
+          const auto value = row.find(name);
+          if (value == row.end() || !value->is_string()) {
+            return absl::InvalidArgumentError(
+                absl::StrCat("\"", name, "\" is missing or not a string"));
+          }
+          *field = value->get<std::string>();
+        }
+        queries.push_back(std::move(query));
         return absl::OkStatus();
       });
   if (!status.ok()) return status;

@@ -1,0 +1,79 @@
+// `braid bench`: measurements of the whole machine's work, each beside the best
+// it could be.
+#ifndef BRAID_SERVICES_BENCH_BENCH_H_
+#define BRAID_SERVICES_BENCH_BENCH_H_
+
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "services/config/config.h"
+#include "services/eval/index_corpus.h"
+#include "services/eval/json.h"
+
+namespace braid::services {
+
+struct BenchSearchOptions {
+  std::string dataset;       // BEIR layout
+  size_t max_queries = 300;  // of the set's queries, from the front
+  double seconds = 3;        // of each throughput measurement
+};
+
+// Latency of RetrievalService.Search through the in-process channel, question
+// embedding included, warm: both legs, each leg alone (the three interleaved,
+// query by query); throughput with 1 and 2 callers; and the floors: Tantivy,
+// FAISS (flat and HNSW) and the encoder called alone on the same queries. Keeps
+// its index in the data directory of `config`, a temporary one if it is empty.
+absl::StatusOr<Json> BenchSearch(Config config,
+                                 const BenchSearchOptions& options,
+                                 const ProgressSink& progress,
+                                 std::stop_token stop);
+
+struct BenchEncodeOptions {
+  size_t texts = 64;   // per batch
+  double seconds = 3;  // measured after a warm-up
+};
+
+// Texts of 128 tokens per second and core, the time of one question, and
+// `floor_ratio`: the share of the machine's peak of f32 multiply-adds (measured
+// in the same run) that the encoder's arithmetic reaches.
+absl::StatusOr<Json> BenchEncode(Config config,
+                                 const BenchEncodeOptions& options,
+                                 std::stop_token stop);
+
+struct BenchIngestOptions {
+  std::string dataset;  // BEIR layout: only its corpus is read
+};
+
+// Documents per second into an empty directory until durable, with embedding
+// and with vectors that cost nothing; peak memory of each.
+absl::StatusOr<Json> BenchIngest(Config config,
+                                 const BenchIngestOptions& options,
+                                 const ProgressSink& progress,
+                                 std::stop_token stop);
+
+struct BenchGenerateOptions {
+  std::string model;  // HF checkpoint directory; runs on the CPU in f32
+  std::vector<size_t> prompts = {512};
+  std::vector<size_t> depths = {0};
+  size_t generate = 32;
+};
+
+using JsonSink = std::function<void(const Json&)>;
+
+// One point for each prompt length and depth: `prompt` tokens are prefilled
+// behind `depth` others, and `generate` tokens are decoded behind the same
+// `depth`. `row` gets each point as it is done; the report holds them all in
+// `rows`. `floor_ratio` is the share of the decode rate that reading each
+// active weight once a token would allow; `prefill_floor_ratio` that of the
+// peak of multiply-adds. `predicted_bytes` is the state known before the
+// sequence starts, `state_bytes` what it really took.
+absl::StatusOr<Json> BenchGenerate(const BenchGenerateOptions& options,
+                                   int threads, const JsonSink& row,
+                                   std::stop_token stop);
+
+}  // namespace braid::services
+
+#endif  // BRAID_SERVICES_BENCH_BENCH_H_

@@ -1,0 +1,201 @@
+#include <braid/v1/retrieval_service.grpc.pb.h>
+#include <grpcpp/channel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "services/bench/bench.h"
+#include "services/bench/machine.h"
+#include "services/bench/search_floors.h"
+#include "services/eval/beir.h"
+#include "services/eval/temporary_directory.h"
+#include "services/server/server.h"
+
+namespace braid::services {
+namespace {
+
+constexpr size_t kWarmUpQueries = 20;
+constexpr size_t kCandidates = 100;  // the service's default
+
+using Stub = v1::RetrievalService::Stub;
+
+// The three ways each query is asked.
+enum Way { kBoth, kBm25Alone, kDenseAlone, kWays };
+
+v1::SearchRequest Request(const std::string& collection,
+                          const std::string& query, Way way) {
+  v1::SearchRequest request;
+  request.set_collection(absl::StrCat("collections/", collection));
+  request.set_query(query);
+  if (way == kBm25Alone) request.add_legs(v1::LEG_BM25);
+  if (way == kDenseAlone) request.add_legs(v1::LEG_DENSE);
+  return request;
+}
+
+// Milliseconds of one search.
+absl::StatusOr<double> Search(Stub& stub, const v1::SearchRequest& request) {
+  grpc::ClientContext call;
+  v1::SearchResponse response;
+  const absl::Time start = absl::Now();
+  const grpc::Status status = stub.Search(&call, request, &response);
+  const double elapsed = absl::ToDoubleMilliseconds(absl::Now() - start);
+  if (!status.ok()) {
+    return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+                        absl::StrCat("query `", request.query(),
+                                     "`: ", status.error_message()));
+  }
+  if (response.degraded_size() > 0) {
+    return absl::InternalError(absl::StrCat("query `", request.query(),
+                                            "`: ", response.degraded(0),
+                                            " was left out"));
+  }
+  return elapsed;
+}
+
+// The ways interleaved query by query, their order rotated, so that whatever
+// else the machine does meets all of them alike.
+absl::StatusOr<std::vector<std::vector<double>>> MeasureLatency(
+    Stub& stub, const std::string& collection,
+    const std::vector<std::string>& queries, const ProgressSink& progress,
+    const std::stop_token& stop) {
+  std::vector<std::vector<double>> times(kWays);
+  const size_t warm_up = std::min(queries.size(), kWarmUpQueries);
+  for (size_t i = 0; i < warm_up + queries.size(); ++i) {
+    if (stop.stop_requested()) return absl::CancelledError("interrupted");
+    const std::string& query = queries[i < warm_up ? i : i - warm_up];
+    for (size_t turn = 0; turn < kWays; ++turn) {
+      const Way way = static_cast<Way>((i + turn) % kWays);
+      const absl::StatusOr<double> elapsed =
+          Search(stub, Request(collection, query, way));
+      if (!elapsed.ok()) return elapsed.status();
+      if (i >= warm_up) times[way].push_back(*elapsed);
+    }
+    progress("Searching", i + 1, warm_up + queries.size());
+  }
+  return times;
+}
+
+// Searches per second with `callers` threads that each wait for their answers.
+absl::StatusOr<double> MeasureThroughput(
+    Stub& stub, const std::string& collection,
+    const std::vector<std::string>& queries, int callers, double seconds) {
+  std::atomic<uint64_t> done = 0;
+  std::vector<absl::Status> statuses(static_cast<size_t>(callers));
+  const absl::Time start = absl::Now();
+  const absl::Time end = start + absl::Seconds(seconds);
+  std::vector<std::thread> threads;
+  for (int caller = 0; caller < callers; ++caller) {
+    threads.emplace_back([&, caller] {
+      size_t i = static_cast<size_t>(caller) * queries.size() /
+                 static_cast<size_t>(callers);
+      while (absl::Now() < end) {
+        const auto elapsed = Search(
+            stub, Request(collection, queries[i++ % queries.size()], kBoth));
+        if (!elapsed.ok()) {
+          statuses[static_cast<size_t>(caller)] = elapsed.status();
+          return;
+        }
+        ++done;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const absl::Status& status : statuses) {
+    if (!status.ok()) return status;
+  }
+  return static_cast<double>(done) / absl::ToDoubleSeconds(absl::Now() - start);
+}
+
+// Median over the queries of (both legs / the slower leg alone).
+double MedianRatio(const std::vector<std::vector<double>>& times) {
+  std::vector<double> ratios;
+  for (size_t i = 0; i < times[kBoth].size(); ++i) {
+    ratios.push_back(times[kBoth][i] /
+                     std::max(times[kBm25Alone][i], times[kDenseAlone][i]));
+  }
+  return ComputePercentiles(std::move(ratios)).p50;
+}
+
+}  // namespace
+
+absl::StatusOr<Json> BenchSearch(Config config,
+                                 const BenchSearchOptions& options,
+                                 const ProgressSink& progress,
+                                 std::stop_token stop) {
+  const absl::StatusOr<DatasetFiles> files =
+      FindDataset(options.dataset, "", "");
+  if (!files.ok()) return files.status();
+  const auto rows = ReadQueries(files->queries);
+  if (!rows.ok()) return rows.status();
+  std::vector<std::string> queries;
+  for (const DatasetQuery& row : *rows) {
+    if (queries.size() < options.max_queries) queries.push_back(row.text);
+  }
+  if (queries.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(files->queries, " has no queries"));
+  }
+
+  std::optional<TemporaryDirectory> temporary;
+  if (config.data_directory.empty()) {
+    absl::StatusOr<TemporaryDirectory> created = TemporaryDirectory::Create();
+    if (!created.ok()) return created.status();
+    temporary.emplace(*std::move(created));
+    config.data_directory = temporary->path();
+  }
+  absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create(config);
+  if (!runtime.ok()) return runtime.status();
+  const std::string collection = EvalCollection(options.dataset);
+  const absl::StatusOr<IndexReport> index =
+      IndexDataset(**runtime, collection, files->corpus, progress, stop);
+  if (!index.ok()) return index.status();
+  absl::StatusOr<std::unique_ptr<Server>> server =
+      Server::Start(runtime->get(), /*address=*/"");
+  if (!server.ok()) return server.status();
+  const auto stub =
+      v1::RetrievalService::NewStub((*server)->InProcessChannel());
+
+  const Json machine = DescribeMachine(config.threads);
+  const auto times = MeasureLatency(*stub, collection, queries, progress, stop);
+  if (!times.ok()) return times.status();
+  Json per_second = Json::object();
+  for (const int callers : {1, 2}) {
+    if (stop.stop_requested()) return absl::CancelledError("interrupted");
+    const absl::StatusOr<double> rate =
+        MeasureThroughput(*stub, collection, queries, callers, options.seconds);
+    if (!rate.ok()) return rate.status();
+    per_second[absl::StrCat(callers)] = *rate;
+  }
+  (*server)->Shutdown(absl::Seconds(1));
+  const absl::StatusOr<Json> floors = MeasureSearchFloors(
+      **runtime, collection, queries, kCandidates, progress, stop);
+  if (!floors.ok()) return floors.status();
+  (*runtime)->Shutdown();
+
+  const auto leg = [&times](Way way) {
+    const Percentiles p = ComputePercentiles((*times)[way]);
+    return Json{{"p50_ms", p.p50}, {"p95_ms", p.p95}, {"p99_ms", p.p99}};
+  };
+  Json report = {{"dataset", options.dataset},
+                 {"documents", index->rows},
+                 {"queries", queries.size()}};
+  report.update(leg(kBoth));
+  report["legs"] = {{"bm25", leg(kBm25Alone)}, {"dense", leg(kDenseAlone)}};
+  const double slower =
+      std::max(report["legs"]["bm25"]["p50_ms"].get<double>(),
+               report["legs"]["dense"]["p50_ms"].get<double>());
+  report["both_to_slower_leg"] = report["p50_ms"].get<double>() / slower;
+  report["both_to_slower_leg_median"] = MedianRatio(*times);
+  report["floor"] = *floors;
+  report["queries_per_second"] = per_second;
+  report["machine"] = machine;
+  return report;
+}
+
+}  // namespace braid::services

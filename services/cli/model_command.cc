@@ -1,0 +1,127 @@
+// `braid model inspect|verify`.
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+
+#include "generation/engine/inspect.h"
+#include "generation/engine/verify.h"
+#include "services/cli/commands.h"
+#include "services/cli/render.h"
+#include "services/cli/terminal.h"
+
+namespace braid::services {
+namespace {
+
+void Print(const Json& report, const Context& context) {
+  if (context.options.json) {
+    PrintJsonLine(report);
+    return;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& [name, value] : report.items()) {
+    rows.push_back(
+        {name, PrintableText(
+                   value.is_string() ? value.get<std::string>() : value.dump(),
+                   false)});
+  }
+  std::fputs(FormatTable(rows).c_str(), stdout);
+}
+
+// JSON has no infinity: an error that large is null.
+Json FiniteOrNull(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+ExitCode Verify(const std::string& directory, const Context& context) {
+  const absl::StatusOr<generation::VerifyReport> report =
+      generation::VerifyCheckpoint(directory);
+  if (!report.ok()) {
+    // A directory that cannot be checked is not ok either, and scripts read the
+    // last line whatever happened.
+    if (context.options.json) {
+      PrintJsonLine({{"ok", false},
+                     {"max_abs_logit_error", nullptr},
+                     {"greedy_equal", false},
+                     {"error", report.status().ToString()}});
+    }
+    ReportError(report.status());
+    return kExitFailure;
+  }
+  Json layers = Json::array();
+  for (const double error : report->layer_errors) {
+    layers.push_back(FiniteOrNull(error));
+  }
+  Print({{"ok", report->ok},
+         {"max_abs_logit_error", FiniteOrNull(report->max_abs_logit_error)},
+         {"greedy_equal", report->greedy_equal},
+         {"tolerance", report->tolerance},
+         {"max_abs_pieces_error", FiniteOrNull(report->max_abs_pieces_error)},
+         {"layer_errors", layers},
+         {"logits_compared", report->logits_compared},
+         {"greedy_tokens", report->greedy_tokens},
+         {"tokenizer_cases", report->tokenizer_cases},
+         {"tokenizer_cases_equal", report->tokenizer_cases_equal}},
+        context);
+  return report->ok ? kExitOk : kExitFailure;
+}
+
+ExitCode Inspect(const std::string& directory, const Context& context) {
+  const absl::StatusOr<generation::ModelReport> report =
+      generation::InspectCheckpoint(directory);
+  if (!report.ok()) {
+    ReportError(report.status());
+    return kExitFailure;
+  }
+  Print({{"model_type", report->model_type},
+         {"layers", report->layers},
+         {"attention_layers", report->attention_layers},
+         {"mamba2_layers", report->mamba2_layers},
+         {"moe_layers", report->moe_layers},
+         {"hidden", report->hidden},
+         {"vocab_size", report->vocab_size},
+         {"max_context_tokens", report->max_context_tokens},
+         {"parameters", report->parameters},
+         {"active_parameters", report->active_parameters},
+         {"checkpoint_bytes", report->checkpoint_bytes},
+         {"weight_bytes", report->weight_bytes},
+         {"recurrent_state_bytes", report->recurrent_state_bytes},
+         {"kv_bytes_per_token", report->kv_bytes_per_token}},
+        context);
+  return kExitOk;
+}
+
+using Operation = ExitCode (*)(const std::string&, const Context&);
+
+void Register(CLI::App* verb, CommonOptions* common, Action* action,
+              Operation operation) {
+  auto directory = std::make_shared<std::string>();
+  verb->add_option("directory", *directory, "Hugging Face checkpoint directory")
+      ->required();
+  AddBasicFlags(verb, common);
+  verb->callback([directory, action, operation] {
+    *action = [directory, operation](const Context& context) {
+      return operation(*directory, context);
+    };
+  });
+}
+
+}  // namespace
+
+void AddModel(CLI::App& app, CommonOptions* common, Action* action) {
+  CLI::App* verb =
+      app.add_subcommand("model", "Look at and check a model's checkpoint");
+  verb->require_subcommand(1);
+  Register(
+      verb->add_subcommand("inspect",
+                           "Say what a checkpoint is and what it will cost, "
+                           "without loading its weights"),
+      common, action, Inspect);
+  Register(verb->add_subcommand(
+               "verify",
+               "Compare a checkpoint with the reference.json beside "
+               "it; exit code 1 when they differ"),
+           common, action, Verify);
+}
+
+}  // namespace braid::services

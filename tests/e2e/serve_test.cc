@@ -1,0 +1,97 @@
+// The server as a process: ready line, calls from another process, SIGTERM.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <thread>
+
+#include "tests/e2e/braid_binary.h"
+
+namespace braid::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kDocs = BRAID_SOURCE_DIR "/tests/data/docs";
+
+TEST(Serve, AnswersOtherProcessesAndEndsCleanlyOnSigterm) {
+  const ScratchDirectory scratch;
+  ServerProcess server(scratch / "data");
+  ASSERT_FALSE(server.address().empty()) << server.process().Wait().err;
+  const Output ingested = RunBraid(
+      {"ingest", kDocs, "--address", server.address(), "--wait", "--json"});
+  ASSERT_EQ(ingested.exit_code, 0) << ingested.err;
+  const Output asked = RunBraid({"ask", "What does E4417 mean?", "--address",
+                                 server.address(), "--json"});
+  ASSERT_EQ(asked.exit_code, 0) << asked.err;
+  EXPECT_THAT(asked.LastJson()["answer"].get<std::string>(),
+              HasSubstr("E4417"));
+  const Output doctor =
+      RunBraid({"doctor", "--verify", "--address", server.address(), "--json"});
+  EXPECT_EQ(doctor.exit_code, 0) << doctor.err;
+
+  // A second process cannot open the directory of the first.
+  const Output locked = RunBraid({"doctor", "--data", scratch / "data"});
+  EXPECT_EQ(locked.exit_code, 4);
+
+  server.process().Signal(SIGTERM);
+  const Output ended = server.process().Wait();
+  EXPECT_EQ(ended.exit_code, 0) << ended.err;
+
+  // What was acknowledged is there afterwards, searchable.
+  const Output after =
+      RunBraid({"search", "fennel", "--data", scratch / "data", "--json"});
+  ASSERT_EQ(after.exit_code, 0) << after.err;
+  EXPECT_EQ(after.LastJson()["passages"][0]["document_id"], "recipes/soup");
+}
+
+TEST(Serve, RefusesAnAddressInUse) {
+  const ScratchDirectory scratch;
+  ServerProcess server(scratch / "one");
+  ASSERT_FALSE(server.address().empty());
+  const Output second = RunBraid(
+      {"serve", "--data", scratch / "two", "--address", server.address()});
+  EXPECT_EQ(second.exit_code, 4) << second.err;
+  EXPECT_THAT(second.err, HasSubstr(server.address()));
+}
+
+TEST(Serve, NeedsADataDirectory) {
+  EXPECT_EQ(RunBraid({"serve", "--address", "127.0.0.1:0"}).exit_code, 2);
+}
+
+TEST(Ingest, SigintFinishesWhatIsInFlightAndSaysSo) {
+  const ScratchDirectory scratch;
+  std::string rows;
+  for (int i = 0; i < 20000; ++i) {
+    rows += Json{{"id", "row-" + std::to_string(i)},
+                 {"text", "Row " + std::to_string(i) +
+                              " speaks of rivers, bridges and the weather."}}
+                .dump() +
+            "\n";
+  }
+  BraidProcess ingest({"ingest", scratch.Write("rows.jsonl", rows), "--data",
+                       scratch / "data", "--json"});
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (ingest.OutSoFar().empty() &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  ingest.Signal(SIGINT);
+  const Output output = ingest.Wait();
+  EXPECT_EQ(output.exit_code, 130) << output.err;
+  const Json summary = output.LastJson();
+  ASSERT_TRUE(summary.is_object()) << output.err;
+  EXPECT_EQ(summary["interrupted"], true);
+  EXPECT_EQ(summary["unacknowledged"], 0);
+  const int created = summary["created"];
+  EXPECT_GT(created, 0);
+  EXPECT_LT(created, 20000);
+  const Output list =
+      RunBraid({"documents", "list", "--data", scratch / "data", "--json"});
+  EXPECT_EQ(list.LastJson()["count"], created);
+}
+
+}  // namespace
+}  // namespace braid::testing
