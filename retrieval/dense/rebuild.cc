@@ -22,11 +22,9 @@ std::vector<size_t> SegmentedIndex::Plan() const {
 
 bool SegmentedIndex::Settled() const { return !working_ && Plan().empty(); }
 
-bool SegmentedIndex::HasWorkOrStops() const { return stop_ || !Plan().empty(); }
-
 void SegmentedIndex::WaitUntilSettled() const {
-  absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(this, &SegmentedIndex::Settled));
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return Settled(); });
 }
 
 void SegmentedIndex::StartWorker() {
@@ -34,15 +32,15 @@ void SegmentedIndex::StartWorker() {
 }
 
 void SegmentedIndex::Work() {
-  absl::MutexLock lock(&mutex_);
+  std::unique_lock lock(mutex_);
   while (true) {
-    mutex_.Await(absl::Condition(this, &SegmentedIndex::HasWorkOrStops));
+    changed_.wait(lock, [this] { return stop_ || !Plan().empty(); });
     if (stop_) return;
     working_ = true;
     Rebuild rebuild = Begin(Plan());
-    mutex_.Unlock();
+    lock.unlock();
     auto result = Build(rebuild);
-    mutex_.Lock();
+    lock.lock();
     working_ = false;
     if (result.ok()) {
       Install(rebuild, *std::move(result));
@@ -54,6 +52,7 @@ void SegmentedIndex::Work() {
         if (entry != nullptr) entry->excluded = true;
       }
     }
+    changed_.notify_all();
   }
 }
 

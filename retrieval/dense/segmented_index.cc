@@ -16,7 +16,7 @@ SegmentedIndex::SegmentedIndex(std::string directory,
     : directory_(std::move(directory)),
       options_(options),
       builder_(options.dimension) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   committed_.dimension = options_.dimension;
   StartTail();
   PublishSnapshot();
@@ -24,9 +24,10 @@ SegmentedIndex::SegmentedIndex(std::string directory,
 
 SegmentedIndex::~SegmentedIndex() {
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     stop_ = true;
   }
+  changed_.notify_all();
   if (worker_.joinable()) worker_.join();
 }
 
@@ -38,7 +39,7 @@ absl::Status SegmentedIndex::Load() {
                                             manifest->dimension, " instead of ",
                                             options_.dimension));
   }
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   for (size_t i = 0; i < manifest->segments.size(); ++i) {
     const ManifestSegment& listed = manifest->segments[i];
     const std::string path = SegmentPath(directory_, listed.file);
@@ -122,7 +123,7 @@ absl::Status SegmentedIndex::Add(absl::Span<const ChunkId> chunks,
     return absl::InvalidArgumentError(
         "a vector has a value that is not finite");
   }
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   if (builder_.rows() + chunks.size() > kMaxSegmentRows) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "more than ", kMaxSegmentRows, " vectors are not published yet"));
@@ -136,7 +137,7 @@ absl::Status SegmentedIndex::Add(absl::Span<const ChunkId> chunks,
 }
 
 absl::Status SegmentedIndex::Delete(ChunkId chunk) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   if (!locations_.contains(chunk)) return absl::OkStatus();
   MarkDead(chunk);
   ++uncommitted_;
@@ -159,7 +160,7 @@ void SegmentedIndex::MarkDead(ChunkId chunk) {
 }
 
 void SegmentedIndex::Publish() {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   PublishEntries();
 }
 
@@ -184,6 +185,7 @@ void SegmentedIndex::PublishEntries() {
   });
   PublishSnapshot();
   if (!Plan().empty()) StartWorker();
+  changed_.notify_all();
 }
 
 void SegmentedIndex::SealTail() {
@@ -218,7 +220,7 @@ void SegmentedIndex::PublishSnapshot() {
   auto snapshot = std::make_shared<const SegmentedSnapshot>(
       options_.dimension, static_cast<size_t>(options_.hnsw_ef_search),
       std::move(parts));
-  absl::MutexLock lock(&snapshot_mutex_);
+  const std::lock_guard lock(snapshot_mutex_);
   snapshot_.swap(snapshot);
 }
 
@@ -237,7 +239,7 @@ absl::Status SegmentedIndex::SaveEntry(Entry& entry, const Segment& rows) {
 }
 
 absl::Status SegmentedIndex::Commit(Sequence sequence) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   Manifest manifest;
   manifest.dimension = options_.dimension;
   manifest.sequence = sequence;
@@ -269,17 +271,17 @@ absl::Status SegmentedIndex::Commit(Sequence sequence) {
 }
 
 size_t SegmentedIndex::uncommitted() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return uncommitted_;
 }
 
 Sequence SegmentedIndex::committed_sequence() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return committed_.sequence;
 }
 
 std::shared_ptr<const DenseSnapshot> SegmentedIndex::snapshot() const {
-  absl::MutexLock lock(&snapshot_mutex_);
+  const std::lock_guard lock(snapshot_mutex_);
   return snapshot_;
 }
 

@@ -3,16 +3,16 @@
 #define BRAID_RETRIEVAL_DENSE_SEGMENTED_INDEX_H_
 
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
 #include "retrieval/dense/dense_index.h"
 #include "retrieval/dense/flat_segment.h"
 #include "retrieval/dense/hnsw_segment.h"
@@ -79,58 +79,56 @@ class SegmentedIndex : public DenseIndex {
     std::vector<Origin> origins;  // of the rows of the result
   };
 
-  Entry NewEntry() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Entry* Find(uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Append(ChunkId chunk, const float* vector)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void MarkDead(ChunkId chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // All with mutex_ held, unless said otherwise.
+  Entry NewEntry();
+  Entry* Find(uint64_t number);
+  void Append(ChunkId chunk, const float* vector);
+  void MarkDead(ChunkId chunk);
   // The tail is full: makes it a sealed segment, or, if most of it is deleted,
   // carries the rest over to a new one.
-  void SealTail() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void StartTail() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PublishEntries() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SealTail();
+  void StartTail();
+  void PublishEntries();
   // Makes a snapshot of what is published.
-  void PublishSnapshot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status SaveEntry(Entry& entry, const Segment& rows)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PublishSnapshot();
+  absl::Status SaveEntry(Entry& entry, const Segment& rows);
 
-  std::vector<size_t> Plan() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Settled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool HasWorkOrStops() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void StartWorker() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Work();
-  Rebuild Begin(const std::vector<size_t>& positions)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Outside the lock.
+  std::vector<size_t> Plan() const;
+  bool Settled() const;
+  void StartWorker();
+  void Work();  // the thread; takes mutex_
+  Rebuild Begin(const std::vector<size_t>& positions);
+  // Without mutex_.
   absl::StatusOr<std::shared_ptr<const HnswSegment>> Build(
       Rebuild& rebuild) const;
   void Install(const Rebuild& rebuild,
-               std::shared_ptr<const HnswSegment> result)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+               std::shared_ptr<const HnswSegment> result);
 
   // Constant after construction.
   const std::string directory_;
   const DenseIndexOptions options_;
 
   // Held for the whole of a write and of a commit, briefly by the worker, never
-  // by a search.
-  mutable absl::Mutex mutex_;
-  std::vector<Entry> sealed_ ABSL_GUARDED_BY(mutex_);
-  Entry tail_ ABSL_GUARDED_BY(mutex_);
-  FlatBuilder builder_ ABSL_GUARDED_BY(mutex_);  // rows of tail_
-  absl::flat_hash_map<ChunkId, Location> locations_ ABSL_GUARDED_BY(mutex_);
-  uint64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
-  Manifest committed_ ABSL_GUARDED_BY(mutex_);
-  uint64_t next_file_ ABSL_GUARDED_BY(mutex_) = 1;
-  size_t uncommitted_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool working_ ABSL_GUARDED_BY(mutex_) = false;
+  // by a search. Of std and not of Abseil, as ThreadSanitizer sees only locks
+  // that it intercepts or that are compiled with it. Guards what follows.
+  mutable std::mutex mutex_;
+  // Signalled when there may be work, when the worker has done some, and to
+  // stop.
+  mutable std::condition_variable changed_;
+  std::vector<Entry> sealed_;
+  Entry tail_;
+  FlatBuilder builder_;  // rows of tail_
+  absl::flat_hash_map<ChunkId, Location> locations_;
+  uint64_t next_number_ = 1;
+  Manifest committed_;
+  uint64_t next_file_ = 1;
+  size_t uncommitted_ = 0;
+  bool working_ = false;
+  std::atomic<bool> stop_ = false;  // also read by a build, without the lock
+  std::thread worker_;
 
-  mutable absl::Mutex snapshot_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
-  std::shared_ptr<const SegmentedSnapshot> snapshot_
-      ABSL_GUARDED_BY(snapshot_mutex_);
-
-  std::atomic<bool> stop_ = false;  // set under mutex_
-  std::thread worker_;              // started under mutex_
+  mutable std::mutex snapshot_mutex_;                  // taken last
+  std::shared_ptr<const SegmentedSnapshot> snapshot_;  // by snapshot_mutex_
 };
 
 }  // namespace braid::retrieval

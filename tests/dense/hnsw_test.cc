@@ -60,6 +60,8 @@ class HnswTest : public ::testing::Test {
   // Mean over 100 questions; checks that every result may be there at all.
   double MeanRecall(size_t limit, const ChunkBitmap* allowed) {
     const auto snapshot = index_->snapshot();
+    const std::vector<ChunkId> chunks = model_.Chunks();
+    const std::set<ChunkId> live(chunks.begin(), chunks.end());
     double sum = 0;
     for (int i = 0; i < 100; ++i) {
       const std::vector<float> query = source_.Next();
@@ -70,8 +72,6 @@ class HnswTest : public ::testing::Test {
         return allowed == nullptr || allowed->Contains(id);
       });
       EXPECT_EQ(ids.size(), expected.size());
-      const std::vector<ChunkId> chunks = model_.Chunks();
-      const std::set<ChunkId> live(chunks.begin(), chunks.end());
       for (const ChunkId id : ids) {
         EXPECT_TRUE(live.contains(id));
         EXPECT_TRUE(allowed == nullptr || allowed->Contains(id));
