@@ -1,0 +1,195 @@
+#include "services/pipeline/search_pipeline.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "fakes.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace braid::services {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+std::vector<retrieval::ChunkId> IdsOf(const PipelineResult& result) {
+  std::vector<retrieval::ChunkId> ids;
+  for (const FoundPassage& found : result.passages) {
+    ids.push_back(found.passage.chunk.id);
+  }
+  return ids;
+}
+
+std::vector<std::string> StagesOf(const PipelineResult& result) {
+  std::vector<std::string> names;
+  for (const StageTime& stage : result.stages) names.push_back(stage.stage);
+  return names;
+}
+
+class FakeReranker final : public fusion::Reranker {
+ public:
+  std::vector<float> logits;
+  absl::Status status;
+  const std::string& name() const override { return name_; }
+  absl::StatusOr<std::vector<float>> Score(
+      absl::string_view, absl::Span<const fusion::RerankInput> inputs,
+      absl::Time, std::stop_token) const override {
+    if (!status.ok()) return status;
+    std::vector<float> out = logits;
+    if (out.size() > inputs.size()) out.resize(inputs.size());
+    return out;
+  }
+
+ private:
+  const std::string name_ = "fake";
+};
+
+class SearchPipelineTest : public ::testing::Test {
+ protected:
+  SearchPipelineTest() {
+    // Ranks: 1 is first and third, 2 second and first, 3 third, 4 second.
+    backend_.result.bm25.hits = {{1, 9.f}, {2, 8.f}, {3, 7.f}};
+    backend_.result.dense.hits = {{2, .9f}, {4, .8f}, {1, .7f}};
+    for (retrieval::ChunkId id = 1; id <= 4; ++id) {
+      backend_.view->AddChunk(
+          id, "d",
+          absl::StrCat("chunk number ", id, " tells of topic ", id * 7,
+                       " in its very own words ", id * 13));
+    }
+    query_.query.text = "q";
+  }
+  FakeBackend backend_;
+  PipelineQuery query_;
+};
+
+TEST_F(SearchPipelineTest, FusesByReciprocalRanks) {
+  const auto result = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(result.ok()) << result.status();
+  // 2: 1/62 + 1/61; 1: 1/61 + 1/63; 4: 1/62; 3: 1/63.
+  EXPECT_THAT(IdsOf(*result), ElementsAre(2, 1, 4, 3));
+  const FoundPassage& best = result->passages[0];
+  EXPECT_NEAR(best.score, 1.0 / 62 + 1.0 / 61, 1e-12);
+  EXPECT_EQ(best.fused_rank, 1u);
+  EXPECT_EQ(best.fused.legs[0].rank, 2u);
+  EXPECT_EQ(best.fused.legs[1].rank, 1u);
+  EXPECT_THAT(result->degraded, IsEmpty());
+  EXPECT_THAT(StagesOf(*result),
+              ElementsAre("embed", "bm25", "dense", "fuse", "fetch", "merge"));
+  EXPECT_EQ(result->view->sequence(), 7u);
+}
+
+TEST_F(SearchPipelineTest, WeightsAndLimitCount) {
+  query_.dense_weight = 0.1;
+  query_.top_k = 2;
+  const auto result = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(result.ok());
+  // 1: 1/61 + .1/63; 2: 1/62 + .1/61: 0.017981 against 0.017768.
+  EXPECT_THAT(IdsOf(*result), ElementsAre(1, 2));
+}
+
+TEST_F(SearchPipelineTest, FailedLegIsNamed) {
+  backend_.result.dense.status = absl::DeadlineExceededError("late");
+  backend_.result.dense.hits.clear();
+  const auto result = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_THAT(IdsOf(*result), ElementsAre(1, 2, 3));
+  EXPECT_THAT(result->degraded, ElementsAre("dense"));
+}
+
+TEST_F(SearchPipelineTest, MergesNearDuplicatesUnlessToldNotTo) {
+  const std::string text =
+      "the quick brown fox jumps over the lazy dog near the river bank today";
+  backend_.view->AddChunk(11, "x", text);
+  backend_.view->AddChunk(12, "y", text);
+  backend_.result.bm25.hits = {{11, 9.f}, {12, 8.f}, {3, 7.f}};
+  backend_.result.dense.hits.clear();
+  query_.top_k = 2;
+  auto result = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_THAT(IdsOf(*result), ElementsAre(11, 3)) << "the gap is filled";
+  EXPECT_THAT(result->passages[0].merged, ElementsAre(12));
+  EXPECT_EQ(result->passages[1].fused_rank, 3u);
+  query_.merge_near_duplicates = false;
+  result = RunSearch(backend_, nullptr, query_);
+  EXPECT_THAT(IdsOf(*result), ElementsAre(11, 12));
+}
+
+TEST_F(SearchPipelineTest, EvaluationGetsAHundredDistinctChunks) {
+  backend_.result.bm25.hits.clear();
+  backend_.result.dense.hits.clear();
+  for (retrieval::ChunkId id = 100; id < 200; ++id) {
+    backend_.view->AddChunk(id, "same", "one and the same text for all");
+    backend_.result.bm25.hits.push_back({id, 1.f});
+  }
+  query_.top_k = 100;
+  query_.merge_near_duplicates = false;
+  const auto result = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(result.ok());
+  ASSERT_EQ(result->passages.size(), 100u);
+  for (size_t i = 0; i < 100; ++i) {
+    EXPECT_EQ(result->passages[i].passage.chunk.id, 100 + i);
+  }
+}
+
+TEST_F(SearchPipelineTest, StopsAtTheByteBudget) {
+  query_.max_passage_bytes = 120;
+  const auto result = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_THAT(IdsOf(*result), ElementsAre(2, 1));
+  EXPECT_THAT(result->degraded, ElementsAre("fetch"));
+}
+
+TEST_F(SearchPipelineTest, ChunkThatVanishedIsLeftOut) {
+  backend_.view->chunks.erase(2);
+  const auto result = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_THAT(IdsOf(*result), ElementsAre(1, 4, 3));
+}
+
+TEST_F(SearchPipelineTest, RerankerOrders) {
+  FakeReranker reranker;
+  reranker.logits = {-1.f, 0.5f, 2.f, -3.f};
+  query_.top_k = 3;
+  const auto result = RunSearch(backend_, &reranker, query_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_THAT(IdsOf(*result), ElementsAre(4, 1, 2));
+  EXPECT_EQ(*result->passages[0].rerank_logit, 2.f);
+  EXPECT_EQ(result->passages[0].fused_rank, 3u);
+  EXPECT_EQ(StagesOf(*result).back(), "rerank");
+  EXPECT_THAT(result->degraded, IsEmpty());
+}
+
+TEST_F(SearchPipelineTest, RerankerThatFailsOrStopsEarlyIsNamed) {
+  FakeReranker reranker;
+  reranker.status = absl::InternalError("broken");
+  auto result = RunSearch(backend_, &reranker, query_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_THAT(IdsOf(*result), ElementsAre(2, 1, 4, 3));
+  EXPECT_THAT(result->degraded, ElementsAre("rerank"));
+  reranker.status = absl::OkStatus();
+  reranker.logits = {1.f, 2.f};
+  result = RunSearch(backend_, &reranker, query_);
+  EXPECT_THAT(IdsOf(*result), ElementsAre(1, 2, 4, 3));
+  EXPECT_THAT(result->degraded, ElementsAre("rerank"));
+}
+
+TEST_F(SearchPipelineTest, ErrorsAndStops) {
+  std::stop_source stop;
+  query_.query.stop = stop.get_token();
+  stop.request_stop();
+  EXPECT_EQ(RunSearch(backend_, nullptr, query_).status().code(),
+            absl::StatusCode::kCancelled);
+  query_.query.stop = {};
+  query_.query.deadline = absl::Now() - absl::Seconds(1);
+  EXPECT_EQ(RunSearch(backend_, nullptr, query_).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  query_.query.deadline = absl::InfiniteFuture();
+  backend_.status = absl::NotFoundError("no such collection");
+  EXPECT_EQ(RunSearch(backend_, nullptr, query_).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace braid::services

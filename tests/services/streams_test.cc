@@ -1,0 +1,238 @@
+// Streams under cancellation, deadlines, slow readers and overload.
+#include <atomic>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "test_service.h"
+
+namespace braid::services {
+namespace {
+
+using generation::FinishReason;
+using generation::GenerationResult;
+
+// Sends `text` again and again until told to stop.
+class Endless {
+ public:
+  Endless(std::string text, absl::Duration pause)
+      : text_(std::move(text)), pause_(pause) {}
+
+  ScriptedGenerator::Script Script() {
+    return [this](const generation::GenerationRequest&,
+                  const generation::TextSink& sink,
+                  std::stop_token stop) -> absl::StatusOr<GenerationResult> {
+      ++running;
+      while (!stop.stop_requested() && sink(text_)) {
+        sent += text_.size();
+        if (pause_ > absl::ZeroDuration()) absl::SleepFor(pause_);
+      }
+      --running;
+      return GenerationResult{FinishReason::kCancelled, 1, 1};
+    };
+  }
+  // Time until no generation runs; at most 10 s.
+  absl::Duration WaitUntilFree() const {
+    const absl::Time start = absl::Now();
+    while (running > 0 && absl::Now() - start < absl::Seconds(10)) {
+      absl::SleepFor(absl::Microseconds(200));
+    }
+    return absl::Now() - start;
+  }
+
+  std::atomic<int> running = 0;
+  std::atomic<size_t> sent = 0;
+
+ private:
+  const std::string text_;
+  const absl::Duration pause_;
+};
+
+v1::GenerateRequest Prompt() {
+  v1::GenerateRequest request;
+  request.set_prompt("Once");
+  return request;
+}
+
+class StreamsTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  TestOptions Options(ScriptedGenerator::Script generator) {
+    TestOptions options;
+    options.address = GetParam();
+    options.generator = std::move(generator);
+    return options;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Transport, StreamsTest,
+                         ::testing::Values("", "127.0.0.1:0"),
+                         [](const auto& info) {
+                           return info.param[0] == '\0' ? "InProcess" : "Tcp";
+                         });
+
+TEST_P(StreamsTest, CancelFreesTheWorkWithin100Milliseconds) {
+  Endless endless("token ", absl::Milliseconds(1));
+  TestService service(Options(endless.Script()));
+  absl::Duration worst;
+  for (int i = 0; i < 50; ++i) {
+    grpc::ClientContext context;
+    auto stream = service.generation().Generate(&context, Prompt());
+    v1::GenerateResponse response;
+    ASSERT_TRUE(stream->Read(&response));
+    ASSERT_EQ(endless.running, 1);
+    context.TryCancel();
+    worst = std::max(worst, endless.WaitUntilFree());
+    EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
+  EXPECT_LT(worst, absl::Milliseconds(100));
+  RecordProperty("worst_cancel_us", absl::ToInt64Microseconds(worst));
+  std::printf("worst time from cancel to freed work: %.2f ms\n",
+              absl::ToDoubleMilliseconds(worst));
+}
+
+TEST_P(StreamsTest, SlowReaderBlocksItsProducerNotTheMemory) {
+  Endless endless(std::string(16 << 10, 'x'), absl::ZeroDuration());
+  TestOptions options = Options(endless.Script());
+  TestService service(options);
+  grpc::ClientContext context;
+  auto stream = service.generation().Generate(&context, Prompt());
+  v1::GenerateResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  // The producer could send gigabytes in this time. Over TCP some messages lie
+  // in the windows and buffers of both ends.
+  absl::SleepFor(absl::Milliseconds(500));
+  const size_t sent = endless.sent;
+  const size_t transport = options.address.empty() ? 64 << 10 : 16 << 20;
+  EXPECT_LE(sent, options.limits.max_unsent_bytes_per_stream + transport);
+  absl::SleepFor(absl::Milliseconds(200));
+  EXPECT_EQ(endless.sent, sent) << "it has stopped";
+  EXPECT_EQ(endless.running, 1);
+  // A cancel reaches a producer that is blocked, too.
+  context.TryCancel();
+  EXPECT_LT(endless.WaitUntilFree(), absl::Milliseconds(100));
+}
+
+TEST_P(StreamsTest, StalledReaderIsSentAway) {
+  Endless endless(std::string(16 << 10, 'x'), absl::ZeroDuration());
+  TestOptions options = Options(endless.Script());
+  options.limits.max_write_stall = absl::Milliseconds(200);
+  TestService service(options);
+  grpc::ClientContext context;
+  auto stream = service.generation().Generate(&context, Prompt());
+  v1::GenerateResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_LT(endless.WaitUntilFree(), absl::Seconds(3));
+  while (stream->Read(&response)) {
+  }
+  EXPECT_FALSE(stream->Finish().ok());
+}
+
+TEST_P(StreamsTest, DeadlineEndsTheAnswerWithAFinalEvent) {
+  TestOptions options;
+  options.address = GetParam();
+  options.answerer = [](const generation::AnswerRequest& request,
+                        const generation::AnswerSink& sink,
+                        std::stop_token stop) {
+    while (absl::Now() < request.deadline && !stop.stop_requested()) {
+      sink(generation::AnswerDelta{"word "});
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+    return absl::DeadlineExceededError("no time left");
+  };
+  TestService service(options);
+  service.Put("docs", "a", "alpha beta");
+  grpc::ClientContext context;
+  context.set_deadline(
+      absl::ToChronoTime(absl::Now() + absl::Milliseconds(600)));
+  v1::AnswerRequest request;
+  request.set_collection("collections/docs");
+  request.set_question("alpha?");
+  auto stream = service.answers().Answer(&context, request);
+  v1::AnswerResponse event;
+  v1::AnswerResponse last;
+  while (stream->Read(&event)) last = event;
+  const grpc::Status status = stream->Finish();
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_TRUE(last.has_final());
+  EXPECT_EQ(last.final().finish_reason(), v1::FINISH_REASON_DEADLINE);
+  ASSERT_EQ(last.final().degraded_size(), 1);
+  EXPECT_EQ(last.final().degraded(0), "generate");
+}
+
+TEST_P(StreamsTest, OverloadIsRefusedAtOnceWithARetryDelay) {
+  Endless endless("token ", absl::Milliseconds(1));
+  TestOptions options = Options(endless.Script());
+  options.limits.max_concurrent_answers = 2;
+  options.limits.retry_delay = absl::Milliseconds(350);
+  TestService service(options);
+  v1::GenerateResponse response;
+  grpc::ClientContext contexts[2];
+  std::unique_ptr<grpc::ClientReader<v1::GenerateResponse>> streams[2];
+  for (int i = 0; i < 2; ++i) {
+    streams[i] = service.generation().Generate(&contexts[i], Prompt());
+    ASSERT_TRUE(streams[i]->Read(&response));
+  }
+  grpc::ClientContext context;
+  auto refused = service.generation().Generate(&context, Prompt());
+  EXPECT_FALSE(refused->Read(&response));
+  const grpc::Status status = refused->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  google::rpc::RetryInfo retry;
+  ASSERT_TRUE(GetDetail(status, &retry));
+  EXPECT_EQ(retry.retry_delay().nanos(), 350'000'000);
+  const auto& trailer = context.GetServerTrailingMetadata();
+  const auto pushback = trailer.find("grpc-retry-pushback-ms");
+  ASSERT_NE(pushback, trailer.end());
+  EXPECT_EQ(std::string(pushback->second.data(), pushback->second.size()),
+            "350");
+  for (int i = 0; i < 2; ++i) {
+    contexts[i].TryCancel();
+    streams[i]->Finish();
+  }
+}
+
+// Many clients that come, read a little and go, from several threads.
+TEST_P(StreamsTest, ComingAndGoingLeavesNothingRunning) {
+  Endless endless("token ", absl::ZeroDuration());
+  TestOptions options = Options(endless.Script());
+  options.limits.max_concurrent_answers = 4;
+  TestService service(options);
+  std::vector<std::thread> clients;
+  for (int c = 0; c < 4; ++c) {
+    clients.emplace_back([&service, c] {
+      for (int i = 0; i < 50; ++i) {
+        grpc::ClientContext context;
+        auto stream = service.generation().Generate(&context, Prompt());
+        v1::GenerateResponse response;
+        for (int r = 0; r < (i + c) % 4; ++r) stream->Read(&response);
+        context.TryCancel();
+        stream->Finish();
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_LT(endless.WaitUntilFree(), absl::Milliseconds(200));
+}
+
+TEST_P(StreamsTest, GeneratorErrorsReachTheClient) {
+  TestService service(Options(
+      [](const generation::GenerationRequest&, const generation::TextSink& sink,
+         std::stop_token) -> absl::StatusOr<GenerationResult> {
+        sink("begun ");
+        return absl::InvalidArgumentError("the prompt is over the context");
+      }));
+  grpc::ClientContext context;
+  auto stream = service.generation().Generate(&context, Prompt());
+  v1::GenerateResponse response;
+  EXPECT_TRUE(stream->Read(&response));
+  EXPECT_FALSE(stream->Read(&response));
+  const grpc::Status status = stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "the prompt is over the context");
+}
+
+}  // namespace
+}  // namespace braid::services
