@@ -46,12 +46,18 @@ struct IngestLimits {
   size_t max_queued_bytes = 64 << 20;
 };
 
-// One collection's pipeline: worker threads parse, cut and embed (chunks of
-// several documents are embedded together, sorted by length); a writer commits
-// finished documents in synced batches. Unchanged sources are recognised by
-// their hash before they are parsed. Thread-safe.
+// One collection's pipeline: `threads` workers parse and cut, one thread keeps
+// the encoder busy (chunks of several documents are embedded together: the
+// encoder uses all cores itself), and a writer commits finished documents in
+// synced batches. Sources that have not changed are recognised by their hash
+// before they are parsed; a request_id seen before is answered from the store.
+// What goes wrong with a document is its own error and stops no other. Memory
+// is bounded by the queue limits and the size of `threads` documents.
+// Thread-safe.
 class IngestPipeline {
  public:
+  // Finishes the items that have been started; those still queued are done with
+  // CANCELLED.
   virtual ~IngestPipeline() = default;
 
   // `store` and `encoder` must outlive the pipeline; the collection must exist.
@@ -61,7 +67,8 @@ class IngestPipeline {
 
   // Queues an item; blocks while the queue is full (back-pressure). `done` is
   // called exactly once, on a pipeline thread, when the item is durable or has
-  // failed. Items of one document id take effect in the order of Submit.
+  // failed; it must be quick and must not call Submit or Drain. Items of one
+  // document id take effect in the order of Submit.
   virtual void Submit(IngestItem item,
                       std::function<void(IngestOutcome)> done) = 0;
   // Blocks until everything submitted so far is done.
