@@ -225,7 +225,7 @@ TEST_F(LocalBackendTest, WaitsForASequence) {
   EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
   canceller.join();
   query.stop = std::stop_token();
-  for (int i = 1; i <= 20; ++i) {
+  for (int i = 1; i <= 10; ++i) {
     query.wait_for_sequence = Put("d", {absl::StrCat("zebra", i)});
     query.text = absl::StrCat("zebra", i);
     const auto result = backend_->Search(query);
@@ -356,13 +356,14 @@ TEST_F(LocalBackendTest, CreatesAndDeletesCollections) {
 
   Put("d", {"zebra"});
   WaitUntilCurrent();
-  const auto before = *backend_->Search(Ask("zebra"));
+  auto before = *backend_->Search(Ask("zebra"));
   ASSERT_TRUE(backend_->DeleteCollection("c").ok());
   EXPECT_TRUE(absl::IsNotFound(backend_->DeleteCollection("c")));
   EXPECT_TRUE(absl::IsNotFound(backend_->Search(Ask("zebra")).status()));
   EXPECT_TRUE(absl::IsNotFound(backend_->CheckConsistency("c").status()));
   // A search that was under way still reads its passages.
   EXPECT_EQ(before.view->Fetch({1})->size(), 1u);
+  before.view.reset();
   ASSERT_TRUE(Create("c").ok());
   ExpectConsistent(0);
   Put("e", {"zebra", "lion"});
