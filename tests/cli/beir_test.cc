@@ -85,7 +85,7 @@ TEST_F(BeirTest, ReadsRowsPlainAndGzip) {
 
 TEST_F(BeirTest, NamesFileAndLineOfABadRow) {
   const std::string good = "{\"_id\":\"1\",\"text\":\"x\"}\n";
-  for (const char* bad : {"{\"_id\":\"2\"}", "{\"_id\":3,\"text\":\"x\"}",
+  for (const char* bad : {"{\"_id\":\"2\"}", "{\"_id\":\"2\",\"text\":3}",
                           "[1]", "{\"_id\":", "\xff\xfe"}) {
     const std::string path = Write("corpus.jsonl", good + bad + "\n");
     const absl::Status status = ForEachCorpusRow(

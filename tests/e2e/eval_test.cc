@@ -1,0 +1,118 @@
+// `braid eval` on a tiny judged set of our own.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/e2e/braid_binary.h"
+
+namespace braid::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kDataset = BRAID_SOURCE_DIR "/tests/data/beir";
+constexpr const char* kMetrics[] = {"ndcg@10", "recall@100", "mrr@10",
+                                    "hits@4",  "hits@10",    "map@10"};
+
+// What trec_eval says of the runs: see make_eval_golden.py.
+TEST(Eval, EqualsTrecEval) {
+  const ScratchDirectory scratch;
+  const Output output =
+      RunBraid({"eval", "--dataset", kDataset, "--run-out", scratch / "run",
+                "--data", scratch / "data", "--json"});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const Json report = output.LastJson();
+  // q6 has nothing relevant, q7 no judgement; q8 is judged but not asked.
+  EXPECT_EQ(report["judged"], 6);
+  EXPECT_EQ(report["missing"], 1);
+  EXPECT_EQ(report["index"]["rows"], 12);
+  EXPECT_EQ(report["index"]["written"], 12);
+  const Json golden =
+      Json::parse(ReadFile(BRAID_SOURCE_DIR "/tests/e2e/data/eval_golden.json"),
+                  nullptr, false);
+  for (const char* run : {"bm25", "dense", "rrf", "fused"}) {
+    SCOPED_TRACE(run);
+    ASSERT_TRUE(report["runs"].contains(run));
+    for (const char* metric : kMetrics) {
+      EXPECT_NEAR(report["runs"][run][metric].get<double>(),
+                  golden[run][metric].get<double>(), 1e-6)
+          << metric;
+    }
+  }
+  for (const char* stage : {"bm25", "dense", "embed", "fuse", "total"}) {
+    ASSERT_TRUE(report["latency_ms"].contains(stage)) << stage;
+    const Json& latency = report["latency_ms"][stage];
+    EXPECT_LE(latency["p50"], latency["p95"]);
+    EXPECT_LE(latency["p95"], latency["p99"]);
+  }
+  for (const char* suffix : {"", ".bm25", ".dense", ".rrf"}) {
+    EXPECT_THAT(ReadFile((scratch / "run") + suffix), HasSubstr("q1 Q0 d"));
+  }
+
+  // The index is used again: nothing is embedded twice.
+  const Output again = RunBraid(
+      {"eval", "--dataset", kDataset, "--data", scratch / "data", "--json"});
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(again.LastJson()["index"]["unchanged"], 12);
+  EXPECT_EQ(again.LastJson()["runs"], report["runs"]);
+}
+
+TEST(Eval, ReadsGzipAndOtherQueries) {
+  const ScratchDirectory scratch;
+  const std::string queries = scratch.Write(
+      "queries.jsonl", "{\"_id\":\"x\",\"text\":\"slate roofs\"}\n");
+  const std::string qrels = scratch.Write("qrels.tsv", "x\td5\t1\n");
+  const Output output = RunBraid({"eval", "--dataset", kDataset, "--queries",
+                                  queries, "--qrels", qrels, "--json"});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  EXPECT_EQ(output.LastJson()["judged"], 1);
+  EXPECT_EQ(output.LastJson()["runs"]["bm25"]["mrr@10"], 1.0);
+}
+
+TEST(Eval, NamesWhatIsMissing) {
+  const ScratchDirectory scratch;
+  const Output output = RunBraid({"eval", "--dataset", scratch / "absent"});
+  EXPECT_EQ(output.exit_code, 1);
+  EXPECT_THAT(output.err, HasSubstr("corpus.jsonl"));
+}
+
+// The benchmarks print what scripts read, on the same tiny set.
+TEST(Bench, SearchPrintsItsFields) {
+  const Output output = RunBraid(
+      {"bench", "search", "--dataset", kDataset, "--seconds", "0.3", "--json"});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const Json report = output.LastJson();
+  for (const char* field : {"p50_ms", "p95_ms", "p99_ms"}) {
+    EXPECT_GT(report[field], 0.0) << field;
+    EXPECT_GT(report["legs"]["bm25"][field], 0.0) << field;
+    EXPECT_GT(report["legs"]["dense"][field], 0.0) << field;
+  }
+  for (const char* engine : {"tantivy", "faiss_flat", "faiss_hnsw", "embed"}) {
+    EXPECT_GT(report["floor"][engine]["p50"], 0.0) << engine;
+  }
+  EXPECT_GT(report["queries_per_second"]["1"], 0.0);
+  EXPECT_GT(report["queries_per_second"]["2"], 0.0);
+}
+
+TEST(Bench, IngestAndEncodePrintTheirFields) {
+  const Output ingest =
+      RunBraid({"bench", "ingest", "--dataset", kDataset, "--json"});
+  ASSERT_EQ(ingest.exit_code, 0) << ingest.err;
+  const Json rate = ingest.LastJson()["documents_per_second"];
+  EXPECT_GT(rate["with_embedding"], 0.0);
+  EXPECT_GT(rate["without_embedding"], 0.0);
+  EXPECT_GT(ingest.LastJson()["peak_rss_bytes"], 1 << 20);
+  EXPECT_EQ(ingest.LastJson()["with_embedding"]["documents"], 12);
+  const Output encode = RunBraid(
+      {"bench", "encode", "--seconds", "0.3", "--batch", "8", "--json"});
+  ASSERT_EQ(encode.exit_code, 0) << encode.err;
+  EXPECT_GT(encode.LastJson()["texts_per_second_per_core"], 0.0);
+  EXPECT_GT(encode.LastJson()["query_ms"], 0.0);
+  EXPECT_GT(encode.LastJson()["floor_ratio"], 0.0);
+  // No encoder is faster than the peak of multiply-adds.
+  EXPECT_LT(encode.LastJson()["floor_ratio"], 1.1);
+}
+
+}  // namespace
+}  // namespace braid::testing
