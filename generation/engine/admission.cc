@@ -40,4 +40,9 @@ void Admission::Leave() {
   changed_.notify_all();
 }
 
+size_t Admission::waiting() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return waiting_.size();
+}
+
 }  // namespace braid::generation

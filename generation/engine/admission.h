@@ -24,10 +24,12 @@ class Admission {
   // kAdmitted, and only then, the caller must call Leave.
   Outcome Enter(absl::Time deadline, std::stop_token stop);
   void Leave();
+  // How many wait now.
+  size_t waiting() const;
 
  private:
   const size_t max_waiting_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   bool busy_ = false;
   uint64_t next_ticket_ = 0;

@@ -1,0 +1,33 @@
+// Tiny models that tests build themselves: configs from the repository, weights
+// drawn from the tensors' names by the rule that make_goldens.py uses too.
+#ifndef BRAID_TESTS_ENGINE_MAKE_TINY_MODEL_H_
+#define BRAID_TESTS_ENGINE_MAKE_TINY_MODEL_H_
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "nlohmann/json.hpp"
+#include "tests/checkpoint/safetensors_writer.h"
+
+namespace braid::generation {
+
+// The config in tests/engine/<name>.config.json.
+nlohmann::json TinyConfig(const std::string& name);
+
+// The weights that a config asks for.
+std::map<std::string, model::NamedTensor> TinyWeights(
+    const nlohmann::json& config);
+
+// Writes config.json, model.safetensors, tokenizer.json and
+// tokenizer_config.json into a new directory and returns its path.
+std::string WriteTinyModel(
+    const std::string& directory_name, const nlohmann::json& config,
+    const std::map<std::string, model::NamedTensor>& weights);
+
+// TinyConfig, TinyWeights, WriteTinyModel, and the golden as reference.json.
+std::string MakeTinyModel(const std::string& name);
+
+}  // namespace braid::generation
+
+#endif  // BRAID_TESTS_ENGINE_MAKE_TINY_MODEL_H_

@@ -1,0 +1,251 @@
+#include "generation/engine/model.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "generation/checkpoint/json_file.h"
+#include "generation/engine/inspect.h"
+#include "generation/engine/sampling.h"
+#include "generation/engine/verify.h"
+#include "kernels/thread_pool.h"
+#include "tests/engine/make_tiny_model.h"
+
+namespace braid::generation {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<int32_t> RandomPrompt(size_t length, int32_t vocab, uint64_t seed) {
+  std::mt19937_64 rng(seed);
+  std::vector<int32_t> ids;
+  for (size_t i = 0; i < length; ++i) ids.push_back(rng() % vocab);
+  return ids;
+}
+
+std::unique_ptr<HybridModel> LoadTiny(const std::string& name) {
+  auto loaded = HybridModel::Load(MakeTinyModel(name));
+  EXPECT_TRUE(loaded.ok()) << loaded.status();
+  return loaded.ok() ? *std::move(loaded) : nullptr;
+}
+
+float MaxDifference(absl::Span<const float> a, absl::Span<const float> b) {
+  EXPECT_EQ(a.size(), b.size());
+  float worst = 0;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    const float difference = std::abs(a[i] - b[i]);
+    worst = std::max(worst, std::isnan(difference) ? INFINITY : difference);
+  }
+  return worst;
+}
+
+class TinyModelTest : public testing::TestWithParam<const char*> {};
+
+// The golden was computed by Hugging Face transformers.
+TEST_P(TinyModelTest, EqualsTransformers) {
+  auto report = VerifyCheckpoint(MakeTinyModel(GetParam()));
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->ok);
+  EXPECT_LE(report->max_abs_logit_error, 1e-3);
+  EXPECT_LE(report->max_abs_pieces_error, 1e-3);
+  EXPECT_TRUE(report->greedy_equal);
+  EXPECT_EQ(report->greedy_tokens, 12u);
+  EXPECT_GE(report->logits_compared, 180u);
+  ASSERT_GE(report->layer_errors.size(), 2u);
+  for (const double error : report->layer_errors) EXPECT_LE(error, 1e-3);
+}
+
+TEST_P(TinyModelTest, AnyCutOfThePromptGivesTheSameLogits) {
+  const auto hybrid = LoadTiny(GetParam());
+  ASSERT_NE(hybrid, nullptr);
+  const size_t vocab = hybrid->spec().vocab_size;
+  const std::vector<int32_t> prompt = RandomPrompt(200, vocab, 1);
+  model::Workspace workspace;
+  SequenceState state = hybrid->NewState(prompt.size());
+  ForwardOptions options;
+  options.logits = LogitsOf::kAllTokens;
+  std::vector<float> whole;
+  ASSERT_TRUE(
+      hybrid->Forward(prompt, options, &state, &workspace, &whole).ok());
+  EXPECT_EQ(state.tokens, prompt.size());
+
+  kernels::ThreadPool pool(2);
+  std::mt19937_64 rng(2);
+  for (int trial = 0; trial < 6; ++trial) {
+    model::Workspace other;
+    other.pool = trial % 2 == 0 ? nullptr : &pool;
+    SequenceState pieces = hybrid->NewState(0);
+    std::vector<float> joined;
+    for (size_t begin = 0; begin < prompt.size();) {
+      // The first trial is pure decoding: one token at a time.
+      const size_t count =
+          trial == 0 ? 1
+                     : std::min<size_t>(1 + rng() % 90, prompt.size() - begin);
+      std::vector<float> logits;
+      ASSERT_TRUE(hybrid
+                      ->Forward(absl::MakeSpan(prompt).subspan(begin, count),
+                                options, &pieces, &other, &logits)
+                      .ok());
+      joined.insert(joined.end(), logits.begin(), logits.end());
+      begin += count;
+    }
+    EXPECT_LT(MaxDifference(joined, whole), 1e-4f) << "trial " << trial;
+  }
+}
+
+TEST_P(TinyModelTest, ACopyOfTheStateIsASnapshot) {
+  const auto hybrid = LoadTiny(GetParam());
+  ASSERT_NE(hybrid, nullptr);
+  const std::vector<int32_t> prompt =
+      RandomPrompt(50, hybrid->spec().vocab_size, 3);
+  model::Workspace workspace;
+  SequenceState state = hybrid->NewState(60);
+  std::vector<float> logits;
+  ASSERT_TRUE(hybrid->Forward(prompt, {}, &state, &workspace, &logits).ok());
+  SequenceState snapshot = state;
+  std::vector<float> first;
+  std::vector<float> second;
+  ASSERT_TRUE(hybrid->Forward({7}, {}, &state, &workspace, &first).ok());
+  ASSERT_TRUE(hybrid->Forward({9}, {}, &state, &workspace, &logits).ok());
+  ASSERT_TRUE(hybrid->Forward({7}, {}, &snapshot, &workspace, &second).ok());
+  EXPECT_EQ(first, second);
+}
+
+TEST_P(TinyModelTest, StateBytesAreKnownBeforehand) {
+  const auto hybrid = LoadTiny(GetParam());
+  ASSERT_NE(hybrid, nullptr);
+  model::Workspace workspace;
+  SequenceState state = hybrid->NewState(0);
+  std::vector<float> logits;
+  ASSERT_TRUE(hybrid
+                  ->Forward(RandomPrompt(37, hybrid->spec().vocab_size, 4), {},
+                            &state, &workspace, &logits)
+                  .ok());
+  uint64_t bytes = 0;
+  for (const LayerState& layer : state.layers) {
+    if (const auto* cache = std::get_if<model::KvCache>(&layer)) {
+      bytes += 4 * (cache->keys.size() + cache->values.size());
+    } else {
+      const auto& mamba = std::get<model::Mamba2State>(layer);
+      bytes += 4 * (mamba.conv.size() + mamba.recurrent.size());
+    }
+  }
+  EXPECT_EQ(bytes, hybrid->state_bytes().For(37));
+}
+
+TEST_P(TinyModelTest, InspectCountsWhatIsThere) {
+  const std::string directory = MakeTinyModel(GetParam());
+  auto report = InspectCheckpoint(directory);
+  ASSERT_TRUE(report.ok()) << report.status();
+  auto golden = model::ReadJsonObject(directory + "/reference.json", 1 << 24);
+  ASSERT_TRUE(golden.ok());
+  EXPECT_EQ(report->parameters, (*golden)["parameters"].get<uint64_t>());
+  auto hybrid = HybridModel::Load(directory);
+  ASSERT_TRUE(hybrid.ok());
+  EXPECT_EQ(report->recurrent_state_bytes, (*hybrid)->state_bytes().recurrent);
+  EXPECT_EQ(report->kv_bytes_per_token, (*hybrid)->state_bytes().kv_per_token);
+  EXPECT_EQ(report->layers, report->attention_layers + report->mamba2_layers);
+  if (report->moe_layers > 0) {
+    // Two of four experts of (24 + 12) x 32 weights rest, in three layers.
+    EXPECT_EQ(report->active_parameters,
+              report->parameters - 3 * 2 * (24 * 32 + 32 * 12));
+  } else {
+    EXPECT_EQ(report->active_parameters, report->parameters);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, TinyModelTest,
+                         testing::Values("granite_moe", "granite_rope"),
+                         [](const auto& info) { return info.param; });
+
+TEST(ModelTest, RefusesTokensOutsideTheVocabulary) {
+  const auto hybrid = LoadTiny("granite_moe");
+  ASSERT_NE(hybrid, nullptr);
+  model::Workspace workspace;
+  SequenceState state = hybrid->NewState(1);
+  std::vector<float> logits;
+  for (const int32_t id : {-1, 267, 1 << 30}) {
+    EXPECT_EQ(hybrid->Forward({id}, {}, &state, &workspace, &logits).code(),
+              absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(hybrid->Forward({}, {}, &state, &workspace, &logits).code(),
+            absl::StatusCode::kInvalidArgument);
+  ForwardOptions stopped;
+  stopped.stop = [] { return true; };
+  EXPECT_EQ(hybrid->Forward({1}, stopped, &state, &workspace, &logits).code(),
+            absl::StatusCode::kCancelled);
+}
+
+TEST(VerifyTest, EqualsTheSharedReferences) {
+  const fs::path root = fs::path(BRAID_SHARED_DIR) / "reference" / "tiny";
+  if (!fs::exists(root)) GTEST_SKIP() << root << " is not there";
+  int models = 0;
+  for (const auto& entry : fs::directory_iterator(root)) {
+    if (entry.path().filename().string().rfind("granite", 0) != 0) continue;
+    auto report = VerifyCheckpoint(entry.path().string());
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_TRUE(report->ok) << entry.path();
+    EXPECT_LE(report->max_abs_logit_error, 2e-3) << entry.path();
+    EXPECT_LE(report->max_abs_pieces_error, 2e-3) << entry.path();
+    EXPECT_TRUE(report->greedy_equal) << entry.path();
+    EXPECT_EQ(report->tokenizer_cases, report->tokenizer_cases_equal);
+    EXPECT_EQ(report->tokenizer_cases, 8u);
+    ++models;
+  }
+  EXPECT_EQ(models, 2);
+}
+
+TEST(VerifyTest, FindsAWrongModel) {
+  const nlohmann::json config = TinyConfig("granite_moe");
+  auto weights = TinyWeights(config);
+  // A twentieth of one bias is enough to be seen.
+  for (float& value : weights["model.layers.2.mamba.conv1d.bias"].values) {
+    value *= 1.05f;
+  }
+  const std::string directory = WriteTinyModel("wrong", config, weights);
+  fs::copy_file(MakeTinyModel("granite_moe") + "/reference.json",
+                directory + "/reference.json");
+  auto report = VerifyCheckpoint(directory);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_FALSE(report->ok);
+  EXPECT_GT(report->max_abs_logit_error, 1e-3);
+  ASSERT_GE(report->layer_errors.size(), 2u);
+  EXPECT_LE(report->layer_errors[1], 1e-3);  // the layers before are right
+}
+
+TEST(VerifyTest, RefusesMalformedReferences) {
+  const std::string directory = MakeTinyModel("granite_moe");
+  const std::string path = directory + "/reference.json";
+  auto golden = model::ReadJsonObject(path, 1 << 24);
+  ASSERT_TRUE(golden.ok());
+  const std::vector<std::pair<std::string, nlohmann::json>> bad = {
+      {"tolerance", -1},
+      {"prompt_ids", {1, 2, 5000}},
+      {"prompt_ids", nlohmann::json::array()},
+      {"decode_ids", "x"},
+      {"prefill_top5", {{{9999, 1.0}}}},
+      {"prefill_top5", 3},
+      {"prefill_full_positions", {{"100000", {1.0}}}},
+      {"layer_out_last_pos", {{1.0}}},
+      {"tokenizer_cases", {{1, 2}}}};
+  for (const auto& [field, value] : bad) {
+    nlohmann::json changed = *golden;
+    changed[field] = value;
+    std::ofstream(path) << changed.dump();
+    const absl::Status status = VerifyCheckpoint(directory).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << field;
+    EXPECT_NE(status.message().find(field), absl::string_view::npos) << status;
+  }
+  fs::remove(path);
+  EXPECT_EQ(VerifyCheckpoint(directory).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace braid::generation
