@@ -161,12 +161,10 @@ TEST(SafetensorsTest, RefusesSizesThatLie) {
 TEST(SafetensorsTest, RefusesEveryTruncation) {
   const std::string path = Path("whole.safetensors");
   WriteSafetensors(path, {{"a", {{3}, {1, 2, 3}}}, {"b", {{1}, {4}}}});
-  auto whole = ReadSmallFile(path, 1 << 20);
-  ASSERT_TRUE(whole.ok());
-  const std::string cut = Path("cut.safetensors");
-  for (size_t n = 0; n < whole->size(); ++n) {
-    std::ofstream(cut, std::ios::binary) << whole->substr(0, n);
-    EXPECT_FALSE(SafetensorsFile::Open(cut).ok()) << n;
+  ASSERT_TRUE(SafetensorsFile::Open(path).ok());
+  for (size_t n = fs::file_size(path); n-- > 0;) {
+    fs::resize_file(path, n);
+    EXPECT_FALSE(SafetensorsFile::Open(path).ok()) << n;
   }
 }
 
