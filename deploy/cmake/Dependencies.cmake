@@ -15,6 +15,7 @@ pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)
 pkg_check_modules(GUMBO REQUIRED IMPORTED_TARGET gumbo)
 pkg_check_modules(ICU REQUIRED IMPORTED_TARGET icu-uc icu-i18n)
 pkg_check_modules(TOMLPP REQUIRED IMPORTED_TARGET tomlplusplus)
+pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 if(BRAID_TESTS)
   find_package(GTest CONFIG REQUIRED)
   find_package(benchmark CONFIG REQUIRED)
@@ -30,6 +31,11 @@ add_library(braid_faiss SHARED IMPORTED GLOBAL)
 set_target_properties(braid_faiss PROPERTIES
   IMPORTED_LOCATION ${BRAID_FAISS_ROOT}/lib/libfaiss.so
   INTERFACE_INCLUDE_DIRECTORIES ${BRAID_FAISS_ROOT}/include)
+# In the build tree CMake points programs at the folder above. Installed, they
+# find all builds of FAISS beside them.
+set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib")
+install(DIRECTORY ${BRAID_FAISS_ROOT}/lib/ DESTINATION lib
+  USE_SOURCE_PERMISSIONS FILES_MATCHING PATTERN "*.so")
 
 # google/rpc/*.proto of the googleapis, for rich errors.
 set(BRAID_GOOGLEAPIS_ROOT ${BRAID_CACHE}/googleapis-1.76.0 CACHE PATH "googleapis of deploy/setup")
