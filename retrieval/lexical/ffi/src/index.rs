@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use serde_json::{json, Value};
 use tantivy::directory::{Directory, INDEX_WRITER_LOCK, META_LOCK};
 use tantivy::index::SegmentComponent;
-use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy, NoMergePolicy};
 use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{
     Index, IndexMeta, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyDocument, Term,
@@ -31,7 +31,8 @@ const SEGMENTS_PER_MERGE: usize = 4;
 const MAX_DELETED_SHARE: f32 = 0.3;
 
 struct Writer {
-    writer: IndexWriter,
+    /// Taken when the index is dropped.
+    writer: Option<IndexWriter>,
     committed: u64,
     max_chunk: u64,
     /// Reused by every document.
@@ -49,6 +50,30 @@ pub struct LexicalIndex {
     /// The generation that `current` shows; held while it is replaced.
     shown: Mutex<u64>,
     writer: Mutex<Writer>,
+}
+
+impl Writer {
+    fn index_writer(&mut self) -> Result<&mut IndexWriter> {
+        self.writer
+            .as_mut()
+            .ok_or_else(|| Error::new(Code::Internal, "the index is closed"))
+    }
+}
+
+/// A merge that still runs when the writer is dropped would go on writing files
+/// that nobody knows of.
+impl Drop for LexicalIndex {
+    fn drop(&mut self) {
+        let state = self
+            .writer
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = state.writer.take() {
+            writer.set_merge_policy(Box::new(NoMergePolicy));
+            // What was not committed is lost either way.
+            let _ = writer.wait_merging_threads();
+        }
+    }
 }
 
 /// Why an existing index cannot be used.
@@ -157,7 +182,7 @@ impl LexicalIndex {
             generation,
             shown: Mutex::new(shown),
             writer: Mutex::new(Writer {
-                writer,
+                writer: Some(writer),
                 committed,
                 max_chunk: current.max_chunk(),
                 identifiers: String::new(),
@@ -172,9 +197,8 @@ impl LexicalIndex {
         let writer = &mut *self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         // Ids grow, so that hardly any document pays for a deletion.
         if chunk <= writer.max_chunk {
-            writer
-                .writer
-                .delete_term(Term::from_field_u64(self.fields.chunk, chunk));
+            let old = Term::from_field_u64(self.fields.chunk, chunk);
+            writer.index_writer()?.delete_term(old);
         }
         writer.max_chunk = writer.max_chunk.max(chunk);
         writer.identifiers.clear();
@@ -192,15 +216,15 @@ impl LexicalIndex {
         if !writer.parts.is_empty() {
             document.add_text(self.fields.parts, &writer.parts);
         }
-        writer.writer.add_document(document)?;
+        writer.index_writer()?.add_document(document)?;
         Ok(())
     }
 
-    pub fn delete(&self, chunk: u64) {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer
-            .writer
-            .delete_term(Term::from_field_u64(self.fields.chunk, chunk));
+    pub fn delete(&self, chunk: u64) -> Result<()> {
+        let writer = &mut *self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = Term::from_field_u64(self.fields.chunk, chunk);
+        writer.index_writer()?.delete_term(gone);
+        Ok(())
     }
 
     pub fn commit(&self, sequence: u64) -> Result<()> {
@@ -210,7 +234,7 @@ impl LexicalIndex {
             "language": self.language,
             "sequence": sequence,
         });
-        let mut prepared = writer.writer.prepare_commit()?;
+        let mut prepared = writer.index_writer()?.prepare_commit()?;
         prepared.set_payload(&payload.to_string());
         prepared.commit()?;
         writer.committed = sequence;

@@ -124,8 +124,7 @@ pub unsafe extern "C" fn braid_lexical_delete(
         index
             .as_ref()
             .ok_or_else(|| missing("index"))?
-            .delete(chunk);
-        Ok(())
+            .delete(chunk)
     })
 }
 

@@ -5,8 +5,10 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use tantivy::columnar::ColumnValues;
-use tantivy::query::{BooleanQuery, BoostQuery, EnableScoring, Occur, Query, TermQuery};
-use tantivy::schema::IndexRecordOption;
+use tantivy::query::{
+    Bm25StatisticsProvider, BooleanQuery, BoostQuery, EnableScoring, Occur, Query, TermQuery,
+};
+use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{DocId, Score, Searcher, SegmentReader, Term};
 
@@ -15,9 +17,12 @@ use crate::schema::{Fields, CHUNK_FIELD};
 
 /// Weight of a whole compound identifier, added to its words.
 const IDENTIFIER_BOOST: Score = 1.0;
+/// Documents are taken to hold so many identifiers at least: where most hold
+/// none, the mean would make a text with a single one look long.
+const MIN_MEAN_IDENTIFIERS: u64 = 8;
 /// Weight of a word that is only part of an identifier.
 const PART_BOOST: Score = 0.1;
-/// A word in more chunks than an eighth, and than this, finds enough without
+/// A word in more than one of a hundred chunks, and than this, finds enough without
 /// the parts of identifiers.
 const MIN_COMMON_CHUNKS: u64 = 64;
 
@@ -107,13 +112,39 @@ pub struct Snapshot {
     fields: Fields,
     analyzer: TextAnalyzer,
     segments: Vec<Segment>,
-    mean_lengths: [f32; 3],
+    documents: u64,
+    /// Of each text field, as BM25 is told.
+    tokens: [u64; 3],
 }
+
+const WORDS: usize = 0;
+const IDENTIFIERS: usize = 1;
+const PARTS: usize = 2;
 
 struct Clause {
     field: usize,
     term: Term,
     boost: Score,
+    /// No document scores more by this clause.
+    max_score: Score,
+}
+
+impl Bm25StatisticsProvider for Snapshot {
+    fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
+        let fields = self.fields.text();
+        Ok(fields
+            .iter()
+            .position(|known| *known == field)
+            .map_or(0, |i| self.tokens[i]))
+    }
+
+    fn total_num_docs(&self) -> tantivy::Result<u64> {
+        Ok(self.documents)
+    }
+
+    fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
+        self.searcher.doc_freq(term)
+    }
 }
 
 impl Snapshot {
@@ -138,12 +169,14 @@ impl Snapshot {
                 mean_lengths,
             });
         }
+        tokens[IDENTIFIERS] = tokens[IDENTIFIERS].max(MIN_MEAN_IDENTIFIERS * documents);
         Ok(Snapshot {
             searcher,
             fields,
             analyzer,
             segments,
-            mean_lengths: tokens.map(|count| mean(count, documents)),
+            documents,
+            tokens,
         })
     }
 
@@ -183,14 +216,20 @@ impl Snapshot {
         if limit == 0 || clauses.is_empty() {
             return Ok(Vec::new());
         }
-        let used = [0, 1, 2].map(|field| clauses.iter().any(|clause| clause.field == field));
+        let slacks: Vec<Slack> = self
+            .segments
+            .iter()
+            .map(|segment| self.slack(segment, &clauses))
+            .collect();
         let query = union(clauses);
-        let weight = query.weight(EnableScoring::enabled_from_searcher(&self.searcher))?;
+        let weight = query.weight(EnableScoring::enabled_from_statistics_provider(
+            self,
+            &self.searcher,
+        ))?;
         let mut top = TopHits::new(limit);
-        for (reader, segment) in self.segments() {
+        for ((reader, segment), slack) in self.segments().zip(slacks) {
             let alive = reader.alive_bitset();
-            let slack = self.pruning_slack(segment, used);
-            let threshold = top.threshold() * slack;
+            let threshold = slack.lower(top.threshold());
             let mut collect = |doc: DocId, score: Score| {
                 if alive.is_none_or(|alive| alive.is_alive(doc)) {
                     let chunk = segment.chunks.get_val(doc);
@@ -198,7 +237,7 @@ impl Snapshot {
                         top.push(Hit { chunk, score });
                     }
                 }
-                top.threshold() * slack
+                slack.lower(top.threshold())
             };
             weight.for_each_pruning(threshold, reader, &mut collect)?;
         }
@@ -213,52 +252,79 @@ impl Snapshot {
     /// identifier, or where the query holds an identifier that documents hold.
     fn clauses(&self, query: &str) -> tantivy::Result<Vec<Clause>> {
         let mut clauses = Vec::new();
-        let common = (self.searcher.num_docs() / 8).max(MIN_COMMON_CHUNKS);
-        for word in distinct_terms(&mut self.analyzer.clone(), query) {
-            let term = Term::from_field_text(self.fields.words, &word);
-            let part = Term::from_field_text(self.fields.parts, &word);
-            if self.searcher.doc_freq(&part)? > 0 && self.searcher.doc_freq(&term)? <= common {
-                clauses.push(Clause {
-                    field: 2,
-                    term: part,
-                    boost: PART_BOOST,
-                });
+        let common = (self.documents / 100).max(MIN_COMMON_CHUNKS);
+        for text in distinct_terms(&mut self.analyzer.clone(), query) {
+            let word = Term::from_field_text(self.fields.words, &text);
+            let with_word = self.searcher.doc_freq(&word)?;
+            if with_word <= common {
+                let part = Term::from_field_text(self.fields.parts, &text);
+                let with_part = self.searcher.doc_freq(&part)?;
+                clauses.extend(self.clause(PARTS, part, with_part, PART_BOOST));
             }
-            clauses.push(Clause {
-                field: 0,
-                term,
-                boost: 1.0,
-            });
+            clauses.extend(self.clause(WORDS, word, with_word, 1.0));
         }
         for compound in query_compounds(query) {
             let identifier = Term::from_field_text(self.fields.identifiers, &compound);
-            if self.searcher.doc_freq(&identifier)? > 0 {
-                clauses.push(Clause {
-                    field: 1,
-                    term: identifier,
-                    boost: IDENTIFIER_BOOST,
-                });
-            }
+            let with = self.searcher.doc_freq(&identifier)?;
+            clauses.extend(self.clause(IDENTIFIERS, identifier, with, IDENTIFIER_BOOST));
         }
         Ok(clauses)
     }
 
-    /// What to multiply a threshold by before Tantivy prunes with it.
+    /// None for a term that no document holds.
+    fn clause(&self, field: usize, term: Term, with: u64, boost: Score) -> Option<Clause> {
+        let (all, with) = (self.documents as f64, with as f64);
+        let idf = (1.0 + (all - with + 0.5) / (with + 0.5)).ln();
+        (with > 0.0).then(|| Clause {
+            field,
+            term,
+            boost,
+            max_score: boost * (idf * 2.2) as Score,
+        })
+    }
+
+    /// How far thresholds must be lowered before Tantivy prunes with them.
     ///
     /// Tantivy stores for each block the document that scores best at the mean
-    /// length of its segment; at the mean length of the whole index another one
-    /// may score better, at most by the ratio of the two means. Lowering the
-    /// threshold by that ratio keeps the top exact; the last digits make up for
-    /// sums in another order, and let equal scores through.
-    fn pruning_slack(&self, segment: &Segment, used: [bool; 3]) -> Score {
-        let mut ratio: Score = 1.0;
-        for field in 0..3 {
-            let (here, all) = (segment.mean_lengths[field], self.mean_lengths[field]);
-            if used[field] && here > 0.0 && all > 0.0 {
-                ratio = ratio.max(here / all).max(all / here);
+    /// length of its segment; at the mean length that BM25 is told another one
+    /// may score better, at most by the ratio of the two. Lowering the threshold
+    /// by as much keeps the top exact.
+    fn slack(&self, segment: &Segment, clauses: &[Clause]) -> Slack {
+        let ratios = [WORDS, IDENTIFIERS, PARTS].map(|field| {
+            let here = segment.mean_lengths[field];
+            let told = mean(self.tokens[field], self.documents);
+            if here > 0.0 && told > 0.0 {
+                (here / told).max(told / here)
+            } else {
+                1.0
             }
+        });
+        let subtracted = clauses
+            .iter()
+            .filter(|clause| clause.field != WORDS)
+            .map(|clause| clause.max_score * (1.0 - 1.0 / ratios[clause.field]))
+            .sum();
+        Slack {
+            // The last digits make up for sums in another order, and let equal
+            // scores through.
+            factor: (1.0 - 1e-5) / ratios[WORDS],
+            subtracted,
         }
-        (1.0 - 1e-5) / ratio
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Slack {
+    factor: Score,
+    subtracted: Score,
+}
+
+impl Slack {
+    fn lower(self, threshold: Score) -> Score {
+        if threshold == Score::MIN {
+            return threshold;
+        }
+        threshold * self.factor - self.subtracted
     }
 }
 
