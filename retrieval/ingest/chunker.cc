@@ -109,12 +109,16 @@ class Packer {
     if (Fits(block.text_range)) {
       AddUnit(block.text_range, Cut::kWhole);
     } else {
-      // A long block begins a chunk of its own where the one before is no
-      // small rest.
-      if (open_ && !only_headings_ && CountTokens(range_) * 2 > max_tokens_) {
-        Flush();
-      }
+      FlushUnlessSmall();
       AddPieces(block.text_range, FirstCut(block.kind));
+    }
+  }
+
+  // What has to be cut begins a chunk of its own, unless it can go on with a
+  // small rest or stand below its heading.
+  void FlushUnlessSmall() {
+    if (open_ && !only_headings_ && CountTokens(range_) * 2 > max_tokens_) {
+      Flush();
     }
   }
 
@@ -132,6 +136,7 @@ class Packer {
       if (Fits(piece)) {
         AddUnit(piece, cut);
       } else {
+        FlushUnlessSmall();
         AddPieces(piece, FinerThan(cut, block_->kind));
       }
       range.begin = piece.end;
@@ -144,7 +149,7 @@ class Packer {
       Extend(piece);
       return;
     }
-    if (open_ && only_headings_ && Room() * 4 > max_tokens_) {
+    if (open_ && only_headings_ && RoomAt(piece.begin) * 4 > max_tokens_) {
       // The heading must not stay alone: the piece is cut to go with it.
       AddPieces(piece, FinerThan(cut, block_->kind));
       return;
@@ -162,8 +167,13 @@ class Packer {
   // chunk is cut between tokens, or just between characters.
   void AddWords(ByteRange range) {
     while (range.begin < range.end) {
-      const uint64_t room =
-          open_ ? Room() : max_tokens_ - BeginsInsideToken(range.begin);
+      const uint64_t room = open_
+                                ? RoomAt(range.begin)
+                                : max_tokens_ - BeginsInsideToken(range.begin);
+      if (room == 0 && open_) {
+        Flush();
+        continue;
+      }
       uint64_t bytes = max_bytes_;
       if (open_) bytes -= std::min(bytes, range.begin - range_.begin);
       uint64_t cut = tokens_.NthAfter(range.begin, room, range.end);
@@ -196,9 +206,10 @@ class Packer {
     }
   }
 
-  // Tokens that the open chunk can still take.
-  uint64_t Room() const {
-    const uint64_t used = CountTokens(range_);
+  // Tokens that the open chunk can still take from `at` on: what lies between
+  // its end and `at` counts too.
+  uint64_t RoomAt(uint64_t at) const {
+    const uint64_t used = CountTokens({range_.begin, at});
     return used < max_tokens_ ? max_tokens_ - used : 0;
   }
 

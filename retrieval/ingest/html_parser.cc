@@ -10,6 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "retrieval/ingest/charset.h"
@@ -168,10 +169,12 @@ std::unordered_set<const GumboNode*> FindLayoutTables(const GumboNode* root) {
   return layout;
 }
 
+// Words with one space between them; no-break spaces count as spaces.
 std::string CollapseSpace(absl::string_view text) {
-  std::string result = absl::StrReplaceAll(text, {{"\u00A0", " "}});
-  absl::RemoveExtraAsciiWhitespace(&result);
-  return result;
+  const std::string plain = absl::StrReplaceAll(text, {{"\u00A0", " "}});
+  return absl::StrJoin(
+      absl::StrSplit(plain, absl::ByAnyChar(" \t\n\r\f\v"), absl::SkipEmpty()),
+      " ");
 }
 
 // The text of the first <title> in <head>.

@@ -64,7 +64,8 @@ size_t CountNesting(absl::string_view line) {
       break;
     }
   }
-  return markers + blanks / 2;
+  // One blank belongs to each marker.
+  return markers + (blanks > markers ? (blanks - markers) / 2 : 0);
 }
 
 absl::Status CheckNesting(absl::string_view name, absl::string_view text) {

@@ -179,9 +179,9 @@ std::string DetectMediaType(absl::string_view file_name,
   if (HasUtf16Bom(content)) {
     return std::string(by_name == kHtml ? kHtml : kText);
   }
-  if (absl::StrContains(content.substr(0, kSniffBytes),
-                        absl::string_view("\0", 1)) &&
-      !absl::StartsWith(by_name, "text/")) {
+  const bool binary = absl::StrContains(content.substr(0, kSniffBytes),
+                                        absl::string_view("\0", 1));
+  if (binary && by_name.empty()) {
     return "application/octet-stream";
   }
   if (LooksLikeHtml(content)) return std::string(kHtml);

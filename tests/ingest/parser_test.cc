@@ -58,6 +58,8 @@ TEST(DetectMediaType, GoesByContentThenByName) {
   EXPECT_EQ(DetectMediaType("a.txt", "PK\x03\x04"), "application/zip");
   EXPECT_EQ(DetectMediaType("a.bin", std::string("a\0b", 3)),
             "application/octet-stream");
+  EXPECT_EQ(DetectMediaType("a.pdf", std::string("a\0b", 3)),
+            "application/pdf");
 }
 
 TEST(ParseSource, RefusesWhatIsNoTextByTypeNamingTheFile) {
@@ -177,7 +179,7 @@ std::string RandomDocument(const std::vector<std::string>& pieces,
 void CheckRandom(const char* name, const std::vector<std::string>& pieces) {
   std::mt19937 random(7);
   size_t parsed = 0;
-  for (int i = 0; i < 1500; ++i) {
+  for (int i = 0; i < 800; ++i) {
     const std::string text = RandomDocument(pieces, &random);
     auto document = ParseSource(Source(name, text));
     if (!document.ok()) continue;
@@ -185,7 +187,7 @@ void CheckRandom(const char* name, const std::vector<std::string>& pieces) {
     CheckAllProperties(*document, text);
     if (::testing::Test::HasFatalFailure()) FAIL() << text;
   }
-  EXPECT_GT(parsed, 1000u);
+  EXPECT_GT(parsed, 500u);
 }
 
 TEST(ParseSource, RandomMarkdownHoldsItsProperties) {
