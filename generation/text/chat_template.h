@@ -29,7 +29,9 @@ struct ChatRenderOptions {
 };
 
 // Runs in a sandbox: no files, no network, a bounded number of instructions and
-// a bounded output. Immutable after loading; safe to share between threads.
+// a bounded output. (The length of a single text inside the template is not
+// bounded: a template belongs to the model, which the operator chose.)
+// Immutable after loading; safe to share between threads.
 class ChatTemplate {
  public:
   // `chat_template.jinja`, or the `chat_template` of `tokenizer_config.json` (a

@@ -143,10 +143,19 @@ impl TextTokenizer {
         &self.control
     }
 
-    fn run(tokenizer: &Tokenizer, text: &str, add_special: bool) -> Result<Run, String> {
-        let encoding = tokenizer
-            .encode(text, add_special)
-            .map_err(|e| e.to_string())?;
+    /// Without `spans` the offsets are all zero, which is faster to make.
+    fn run(
+        tokenizer: &Tokenizer,
+        text: &str,
+        add_special: bool,
+        spans: bool,
+    ) -> Result<Run, String> {
+        let encoding = if spans {
+            tokenizer.encode(text, add_special)
+        } else {
+            tokenizer.encode_fast(text, add_special)
+        }
+        .map_err(|e| e.to_string())?;
         Ok(Run {
             ids: encoding.get_ids().to_vec(),
             spans: encoding
@@ -169,8 +178,21 @@ impl TextTokenizer {
     /// Encodes untrusted text. A vocabulary may hold a control token as an
     /// ordinary piece too; such text is cut behind the piece's first character
     /// and encoded in parts.
-    fn run_plain(&self, tokenizer: &Tokenizer, text: &str, add: bool) -> Result<Run, String> {
-        let mut run = Self::run(tokenizer, text, add)?;
+    fn run_plain(
+        &self,
+        tokenizer: &Tokenizer,
+        text: &str,
+        add: bool,
+        spans: bool,
+    ) -> Result<Run, String> {
+        let mut run = Self::run(tokenizer, text, add, spans)?;
+        let clean = |run: &Run| (0..run.ids.len()).all(|i| !self.is_forbidden(run, i));
+        if clean(&run) {
+            return Ok(run);
+        }
+        if !spans {
+            run = Self::run(tokenizer, text, add, true)?;
+        }
         let mut cuts = BTreeSet::new();
         for _ in 0..MAX_CUT_ROUNDS {
             let before = cuts.len();
@@ -210,7 +232,7 @@ impl TextTokenizer {
         };
         let mut from = 0;
         for &to in cuts.iter().chain(std::iter::once(&text.len())) {
-            let part = Self::run(tokenizer, &text[from..to], false)?;
+            let part = Self::run(tokenizer, &text[from..to], false, true)?;
             let base = from as u32;
             run.ids.extend(part.ids);
             run.added.extend(part.added);
@@ -235,9 +257,9 @@ impl TextTokenizer {
             return Err("the text is longer than 4 GiB".into());
         }
         let mut run = if flags.parse_special {
-            Self::run(&self.trusting, text, flags.add_special)?
+            Self::run(&self.trusting, text, flags.add_special, flags.spans)?
         } else {
-            self.run_plain(&self.plain, text, flags.add_special)?
+            self.run_plain(&self.plain, text, flags.add_special, flags.spans)?
         };
         if max_tokens > 0 && run.ids.len() > max_tokens {
             truncate(&mut run, max_tokens)?;
@@ -254,7 +276,7 @@ impl TextTokenizer {
             Some(continuing) if !begins => continuing,
             _ => &self.plain,
         };
-        Ok(self.run_plain(tokenizer, text, false)?.ids)
+        Ok(self.run_plain(tokenizer, text, false, false)?.ids)
     }
 
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, String> {
