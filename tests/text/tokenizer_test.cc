@@ -160,7 +160,7 @@ TEST(TokenizerTest, StreamsMalformedBytesWithoutStalling) {
 TEST(TokenizerTest, RefusesWhatIsNotATokenizer) {
   EXPECT_EQ(Tokenizer::FromFile("/nonexistent/tokenizer.json").status().code(),
             absl::StatusCode::kNotFound);
-  for (const std::string text :
+  for (const std::string& text :
        {std::string(), std::string("[]"), std::string("{}"),
         std::string("{\"model\":{\"type\":\"BPE\"}}"),
         std::string(100000, '[')}) {
