@@ -2,5 +2,5 @@
 #include "services/cli/cli.h"
 
 int main(int argc, char** argv) {
-  return braid::services::RunCommandLine(argc, argv);
+  return braid::services::cli::RunCommandLine(argc, argv);
 }

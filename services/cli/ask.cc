@@ -12,7 +12,7 @@
 #include "services/cli/passages.h"
 #include "services/cli/terminal.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 struct AskOptions {
@@ -209,4 +209,4 @@ void AddAsk(CLI::App& app, CommonOptions* common, Action* action) {
   });
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

@@ -8,7 +8,7 @@
 #include "services/cli/progress_sink.h"
 #include "services/cli/render.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 // `name: value` lines; a nested object is indented.
@@ -40,6 +40,7 @@ Action ToAction(Benchmark benchmark) {
     if (!config.ok()) return ReportError(config.status());
     // Only an explicit --data is used: never the server's own directory.
     config->data_directory = context.options.data;
+    QuietLog(&*config);
     ProgressReporter progress;
     const absl::StatusOr<Json> report =
         benchmark(*config, progress.sink(), context);
@@ -191,4 +192,4 @@ void AddBench(CLI::App& app, CommonOptions* common, Action* action) {
   AddGenerateBench(bench, common, action);
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

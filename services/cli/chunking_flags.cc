@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-namespace braid::services {
+namespace braid::services::cli {
 
 void ChunkingFlags::Add(CLI::App* verb) {
   verb->add_option("--chunking", strategy,
@@ -40,4 +40,4 @@ bool ChunkingFlags::Matches(const v1::Collection& existing) const {
          (language.empty() || language == existing.language());
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

@@ -11,7 +11,7 @@ namespace CLI {
 class App;
 }
 
-namespace braid::services {
+namespace braid::services::cli {
 
 // --chunking, --max-tokens, --overlap, --language. Empty or 0: not given.
 struct ChunkingFlags {
@@ -31,6 +31,6 @@ struct ChunkingFlags {
   bool Matches(const v1::Collection& existing) const;
 };
 
-}  // namespace braid::services
+}  // namespace braid::services::cli
 
 #endif  // BRAID_SERVICES_CLI_CHUNKING_FLAGS_H_

@@ -5,7 +5,7 @@
 
 #include "services/cli/commands.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 constexpr const char* kExitCodes =
@@ -45,4 +45,4 @@ int RunCommandLine(int argc, const char* const* argv) {
   return action(Context{common, &signals});
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

@@ -12,7 +12,7 @@
 #include "services/cli/render.h"
 #include "services/cli/terminal.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 using Stub = v1::CollectionService::Stub;
@@ -160,4 +160,4 @@ void AddCollections(CLI::App& app, CommonOptions* common, Action* action) {
   });
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

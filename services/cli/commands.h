@@ -5,7 +5,7 @@
 
 #include "services/cli/context.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 
 void AddServe(CLI::App& app, CommonOptions* common, Action* action);
 void AddIngest(CLI::App& app, CommonOptions* common, Action* action);
@@ -18,6 +18,6 @@ void AddBench(CLI::App& app, CommonOptions* common, Action* action);
 void AddModel(CLI::App& app, CommonOptions* common, Action* action);
 void AddDoctor(CLI::App& app, CommonOptions* common, Action* action);
 
-}  // namespace braid::services
+}  // namespace braid::services::cli
 
 #endif  // BRAID_SERVICES_CLI_COMMANDS_H_

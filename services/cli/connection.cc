@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 constexpr std::chrono::seconds kConnectTimeout{5};
@@ -25,6 +25,7 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(
 
   if (!context.options.data.empty()) {
     connection->target_ = context.options.data;
+    QuietLog(&connection->config_);
     absl::StatusOr<std::unique_ptr<Runtime>> runtime =
         Runtime::Create(connection->config_);
     if (!runtime.ok()) return runtime.status();
@@ -81,4 +82,4 @@ retrieval::Sequence Connection::SequenceToWaitFor(
   return response.collection().last_sequence();
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

@@ -13,7 +13,7 @@
 #include "services/runtime.h"
 #include "services/server/server.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 
 class Connection {
  public:
@@ -46,6 +46,6 @@ class Connection {
   std::shared_ptr<grpc::Channel> channel_;
 };
 
-}  // namespace braid::services
+}  // namespace braid::services::cli
 
 #endif  // BRAID_SERVICES_CLI_CONNECTION_H_

@@ -7,7 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 
 void AddBasicFlags(CLI::App* verb, CommonOptions* options) {
   verb->add_option("--config", options->config_file,
@@ -57,6 +57,10 @@ absl::StatusOr<Config> LoadSettings(const CommonOptions& options) {
   return config;
 }
 
+void QuietLog(Config* config) {
+  if (config->log_level == Config().log_level) config->log_level = "warning";
+}
+
 Call::Call(const Context& context) {
   if (context.options.timeout_seconds > 0) {
     context_.set_deadline(
@@ -88,4 +92,4 @@ std::string DocumentIdOf(const std::string& name) {
   return at == std::string::npos ? name : name.substr(at + kSegment.size());
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

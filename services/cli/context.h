@@ -19,7 +19,7 @@ namespace CLI {
 class App;
 }
 
-namespace braid::services {
+namespace braid::services::cli {
 
 // Flags that many verbs share. Empty or 0: not given.
 struct CommonOptions {
@@ -51,6 +51,10 @@ void AddEngineFlags(CLI::App* verb, CommonOptions* options);
 // The configuration in effect: flags > BRAID_* > file > defaults.
 absl::StatusOr<Config> LoadSettings(const CommonOptions& options);
 
+// For a server inside a tool: its log says only what goes wrong, unless more
+// than the default was asked for.
+void QuietLog(Config* config);
+
 // One RPC: its deadline comes from --timeout, and a signal cancels it.
 class Call {
  public:
@@ -77,6 +81,6 @@ std::string DocumentName(const std::string& collection, const std::string& id);
 // The document id of a full name.
 std::string DocumentIdOf(const std::string& name);
 
-}  // namespace braid::services
+}  // namespace braid::services::cli
 
 #endif  // BRAID_SERVICES_CLI_CONTEXT_H_

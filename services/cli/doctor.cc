@@ -15,7 +15,7 @@
 #include "services/cli/passages.h"
 #include "services/cli/terminal.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 absl::Status CheckHealth(const Context& context, const Connection& connection,
@@ -179,4 +179,4 @@ void AddDoctor(CLI::App& app, CommonOptions* common, Action* action) {
   });
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

@@ -11,7 +11,7 @@
 #include "services/cli/render.h"
 #include "services/cli/terminal.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 using Stub = v1::DocumentService::Stub;
@@ -164,4 +164,4 @@ void AddDocuments(CLI::App& app, CommonOptions* common, Action* action) {
   Register(remove, options, common, action, Delete);
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

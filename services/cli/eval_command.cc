@@ -9,7 +9,7 @@
 #include "services/cli/render.h"
 #include "services/eval/eval.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 void PrintReport(const Json& report) {
@@ -42,6 +42,7 @@ ExitCode Run(const EvalOptions& options, const Context& context) {
   if (!config.ok()) return ReportError(config.status());
   // Only an explicit --data is kept: never the server's own directory.
   config->data_directory = context.options.data;
+  QuietLog(&*config);
   ProgressReporter progress;
   const absl::StatusOr<Json> report =
       RunEval(*config, options, progress.sink(), context.signals->token());
@@ -105,4 +106,4 @@ void AddEval(CLI::App& app, CommonOptions* common, Action* action) {
   });
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

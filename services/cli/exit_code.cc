@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/cli/terminal.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 std::string DescribeDetails(const std::string& serialized) {
@@ -70,4 +70,4 @@ ExitCode ReportError(const absl::Status& status) {
   return ExitCodeFor(status);
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

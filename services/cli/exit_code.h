@@ -8,7 +8,7 @@ namespace grpc {
 class Status;
 }
 
-namespace braid::services {
+namespace braid::services::cli {
 
 enum ExitCode : int {
   kExitOk = 0,
@@ -29,6 +29,6 @@ absl::Status FromGrpc(const grpc::Status& status);
 // Prints `braid: CODE: message` on stderr and returns ExitCodeFor(status).
 ExitCode ReportError(const absl::Status& status);
 
-}  // namespace braid::services
+}  // namespace braid::services::cli
 
 #endif  // BRAID_SERVICES_CLI_EXIT_CODE_H_

@@ -18,7 +18,7 @@
 #include "services/cli/render.h"
 #include "services/cli/terminal.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 struct IngestOptions {
@@ -317,4 +317,4 @@ void AddIngest(CLI::App& app, CommonOptions* common, Action* action) {
   });
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

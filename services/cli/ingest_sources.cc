@@ -15,7 +15,7 @@
 #include "retrieval/ingest/jsonl.h"
 #include "services/server/metadata.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 using google::protobuf::Struct;
@@ -177,4 +177,4 @@ absl::StatusOr<Struct> ParseMetadata(
   return metadata;
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "retrieval/ingest/files.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 
 struct SourceOptions {
   // Name that standard input goes by: its ending decides how it is read.
@@ -54,6 +54,6 @@ class IngestSources {
 absl::StatusOr<google::protobuf::Struct> ParseMetadata(
     const std::vector<std::string>& assignments);
 
-}  // namespace braid::services
+}  // namespace braid::services::cli
 
 #endif  // BRAID_SERVICES_CLI_INGEST_SOURCES_H_

@@ -4,7 +4,7 @@
 
 #include "services/cli/exit_code.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 // Enough to keep the server's encoder in full batches. One document larger than
@@ -64,4 +64,4 @@ uint64_t IngestStream::unacknowledged() const {
   return in_flight_.size();
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

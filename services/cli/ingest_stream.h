@@ -14,7 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 
 class IngestStream {
  public:
@@ -54,6 +54,6 @@ class IngestStream {
   std::thread reader_;
 };
 
-}  // namespace braid::services
+}  // namespace braid::services::cli
 
 #endif  // BRAID_SERVICES_CLI_INGEST_STREAM_H_

@@ -10,7 +10,7 @@
 #include "services/cli/render.h"
 #include "services/cli/terminal.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 void Print(const Json& report, const Context& context) {
@@ -124,4 +124,4 @@ void AddModel(CLI::App& app, CommonOptions* common, Action* action) {
            common, action, Verify);
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

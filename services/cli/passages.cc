@@ -9,7 +9,7 @@
 #include "services/cli/context.h"
 #include "services/cli/terminal.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 constexpr size_t kTitleCharacters = 40;
@@ -89,4 +89,4 @@ void PrintDegraded(const StringList& degraded) {
                PrintableText(absl::StrJoin(degraded, ", "), false).c_str());
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

@@ -13,7 +13,7 @@ namespace CLI {
 class App;
 }
 
-namespace braid::services {
+namespace braid::services::cli {
 
 // --rrf-k, --bm25-weight, --dense-weight.
 struct FusionFlags {
@@ -41,6 +41,6 @@ std::string FormatPassages(const PassageList& passages,
 // Says on stderr what was left out, if anything was.
 void PrintDegraded(const StringList& degraded);
 
-}  // namespace braid::services
+}  // namespace braid::services::cli
 
 #endif  // BRAID_SERVICES_CLI_PASSAGES_H_

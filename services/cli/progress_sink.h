@@ -8,7 +8,7 @@
 #include "services/cli/terminal.h"
 #include "services/eval/index_corpus.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 
 // One bar after the other: a new `what` ends the bar before. Not thread-safe.
 class ProgressReporter {
@@ -30,6 +30,6 @@ class ProgressReporter {
   std::optional<Progress> progress_;
 };
 
-}  // namespace braid::services
+}  // namespace braid::services::cli
 
 #endif  // BRAID_SERVICES_CLI_PROGRESS_SINK_H_

@@ -7,7 +7,7 @@
 #include "absl/time/time.h"
 #include "services/cli/context.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 Json ToJson(const google::protobuf::Value& value) {
@@ -19,7 +19,7 @@ Json ToJson(const google::protobuf::Value& value) {
     case google::protobuf::Value::kBoolValue:
       return value.bool_value();
     case google::protobuf::Value::kStructValue:
-      return services::ToJson(value.struct_value());
+      return cli::ToJson(value.struct_value());
     case google::protobuf::Value::kListValue: {
       Json list = Json::array();
       for (const auto& element : value.list_value().values()) {
@@ -177,4 +177,4 @@ void PrintJsonLine(const Json& value) {
   std::fflush(stdout);
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

@@ -11,7 +11,7 @@
 
 #include "services/eval/json.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 
 Json ToJson(const google::protobuf::Struct& metadata);
 Json ToJson(const v1::ByteRange& range);
@@ -33,6 +33,6 @@ std::string StrategyName(v1::Chunking::Strategy strategy);
 // Writes one line to stdout. Bytes that are not UTF-8 are replaced.
 void PrintJsonLine(const Json& value);
 
-}  // namespace braid::services
+}  // namespace braid::services::cli
 
 #endif  // BRAID_SERVICES_CLI_RENDER_H_

@@ -12,7 +12,7 @@
 #include "services/cli/passages.h"
 #include "services/cli/terminal.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 struct SearchOptions {
@@ -126,4 +126,4 @@ void AddSearch(CLI::App& app, CommonOptions* common, Action* action) {
   });
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

@@ -9,7 +9,7 @@
 #include "services/runtime.h"
 #include "services/server/server.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 ExitCode RunServe(const Context& context) {
@@ -59,4 +59,4 @@ void AddServe(CLI::App& app, CommonOptions* common, Action* action) {
   verb->callback([action] { *action = RunServe; });
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

@@ -6,7 +6,7 @@
 
 #include "services/cli/exit_code.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 sigset_t WatchedSignals() {
@@ -48,4 +48,4 @@ void SignalWatcher::Wait() {
   mutex_.Await(absl::Condition(&signalled_));
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

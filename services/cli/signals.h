@@ -9,7 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 
 // Blocks both signals in the calling thread, so construct it before any other
 // thread exists: they inherit the mask, and only the watcher's thread sees the
@@ -37,6 +37,6 @@ class SignalWatcher {
   std::jthread thread_;
 };
 
-}  // namespace braid::services
+}  // namespace braid::services::cli
 
 #endif  // BRAID_SERVICES_CLI_SIGNALS_H_

@@ -11,7 +11,7 @@
 #include "absl/time/clock.h"
 #include "services/text.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 constexpr absl::Duration kRedraw = absl::Milliseconds(100);
@@ -159,4 +159,4 @@ void Progress::Finish() {
   finished_ = true;
 }
 
-}  // namespace braid::services
+}  // namespace braid::services::cli

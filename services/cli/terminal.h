@@ -9,7 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-namespace braid::services {
+namespace braid::services::cli {
 
 // `text` as valid UTF-8 with every control character replaced by a blank (a
 // document must not be able to move the cursor or change colours). Line feeds
@@ -55,6 +55,6 @@ class Progress {
   bool finished_ = false;
 };
 
-}  // namespace braid::services
+}  // namespace braid::services::cli
 
 #endif  // BRAID_SERVICES_CLI_TERMINAL_H_

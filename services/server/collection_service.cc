@@ -95,9 +95,13 @@ absl::Status Delete(const Call& call,
   const auto collection =
       ParseCollection("name", request.name(), call.limits());
   if (!collection.ok()) return collection.status();
+  // Before, to stop its work; after, because a stream may have made a new one
+  // meanwhile that knows the old configuration.
   call.runtime().DropPipeline(*collection);
-  return CollectionError(
-      call.runtime().backend().DeleteCollection(*collection));
+  const absl::Status status =
+      call.runtime().backend().DeleteCollection(*collection);
+  call.runtime().DropPipeline(*collection);
+  return CollectionError(status);
 }
 
 class CollectionService final : public v1::CollectionService::CallbackService {

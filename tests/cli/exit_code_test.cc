@@ -6,7 +6,7 @@
 #include <grpcpp/support/status.h>
 #include <gtest/gtest.h>
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 TEST(ExitCode, FollowsTheStatus) {
@@ -49,4 +49,4 @@ TEST(FromGrpc, SurvivesDetailsThatAreNoMessage) {
 }
 
 }  // namespace
-}  // namespace braid::services
+}  // namespace braid::services::cli

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 using testing::ElementsAre;
@@ -140,4 +140,4 @@ TEST(ParseMetadata, RefusesWhatIsNoAssignment) {
 }
 
 }  // namespace
-}  // namespace braid::services
+}  // namespace braid::services::cli

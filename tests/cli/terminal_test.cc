@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace braid::services {
+namespace braid::services::cli {
 namespace {
 
 TEST(PrintableText, ADocumentCannotDriveTheTerminal) {
@@ -35,4 +35,4 @@ TEST(FormatTable, LinesUpByCharacters) {
 }
 
 }  // namespace
-}  // namespace braid::services
+}  // namespace braid::services::cli

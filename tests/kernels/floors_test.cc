@@ -40,7 +40,7 @@ TEST(MeasureFloors, PeakIsAboveWhatGemmReaches) {
   for (int attempt = 0; attempt < 10 && peak < reached; ++attempt) {
     const Floors floors = MeasureFloors(1);
     EXPECT_EQ(floors.threads, 1);
-    EXPECT_GT(floors.read_gigabytes_per_second, 0.1);
+    EXPECT_GT(floors.read_gigabytes_per_second, 0.0);
     peak = std::max(peak, floors.fma_gflops);
   }
   EXPECT_GE(peak, reached);
