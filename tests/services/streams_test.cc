@@ -70,7 +70,8 @@ class StreamsTest : public ::testing::TestWithParam<const char*> {
 INSTANTIATE_TEST_SUITE_P(Transport, StreamsTest,
                          ::testing::Values("", "127.0.0.1:0"),
                          [](const auto& transport) {
-                           return transport.param[0] == '\0' ? "InProcess" : "Tcp";
+                           return transport.param[0] == '\0' ? "InProcess"
+                                                             : "Tcp";
                          });
 
 TEST_P(StreamsTest, CancelFreesTheWorkWithin100Milliseconds) {
