@@ -116,9 +116,9 @@ TEST(CitationMarkersTest, CitesNothingWithoutGround) {
   }
 }
 
-std::vector<AnswerEvent> Run(ScriptedGenerator& generator,
-                             const AnswerRequest& request,
-                             absl::Status* status = nullptr) {
+std::vector<AnswerEvent> RunAnswer(ScriptedGenerator& generator,
+                                   const AnswerRequest& request,
+                                   absl::Status* status = nullptr) {
   std::vector<AnswerEvent> events;
   const absl::Status result = MakeGenerativeAnswerer(&generator)
                                   ->Answer(request,
@@ -141,7 +141,7 @@ TEST(GenerativeAnswererTest, StreamsTextAndCitations) {
   AnswerRequest request;
   request.question = "What is 40P01?";
   request.passages = Passages();
-  const std::vector<AnswerEvent> events = Run(generator, request);
+  const std::vector<AnswerEvent> events = RunAnswer(generator, request);
   std::string text;
   std::vector<AnswerCitation> citations;
   for (const AnswerEvent& event : events) {
@@ -175,7 +175,7 @@ TEST(GenerativeAnswererTest, StreamsTextAndCitations) {
 
 TEST(GenerativeAnswererTest, AbstainsWithoutPassages) {
   ScriptedGenerator generator;
-  const std::vector<AnswerEvent> events = Run(generator, AnswerRequest());
+  const std::vector<AnswerEvent> events = RunAnswer(generator, AnswerRequest());
   ASSERT_EQ(events.size(), 2u);
   const auto& last = std::get<AnswerFinal>(events[1]);
   EXPECT_EQ(last.finish_reason, FinishReason::kAbstained);
@@ -191,7 +191,7 @@ TEST(GenerativeAnswererTest, LeavesOutPassagesThatDoNotFit) {
   request.passages = Passages();
   request.passages.insert(request.passages.begin(), GroundingPassage());
   for (int i = 0; i < 2000; ++i) request.passages[0].text += "long ";
-  Run(generator, request);
+  RunAnswer(generator, request);
   ASSERT_EQ(generator.asked.size(), 2u);
   const std::string& prompt = generator.asked[1].content;
   EXPECT_FALSE(absl::StrContains(prompt, "[1] "));
@@ -199,7 +199,7 @@ TEST(GenerativeAnswererTest, LeavesOutPassagesThatDoNotFit) {
   EXPECT_TRUE(absl::StrContains(prompt, "[3] The write"));
   generator.context = 20;
   absl::Status status;
-  EXPECT_TRUE(Run(generator, request, &status).empty());
+  EXPECT_TRUE(RunAnswer(generator, request, &status).empty());
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
 }
 
@@ -224,7 +224,7 @@ TEST(GenerativeAnswererTest, PassesOnWhyItEnded) {
        {FinishReason::kLength, FinishReason::kDeadline,
         FinishReason::kCancelled}) {
     generator.finish = reason;
-    const std::vector<AnswerEvent> events = Run(generator, request);
+    const std::vector<AnswerEvent> events = RunAnswer(generator, request);
     EXPECT_EQ(std::get<AnswerFinal>(events.back()).finish_reason, reason);
   }
 }

@@ -29,7 +29,7 @@ class GeneratorTest : public testing::Test {
     generator_ = *std::move(loaded);
   }
 
-  absl::StatusOr<GenerationResult> Run(const GenerationRequest& request,
+  absl::StatusOr<GenerationResult> Ask(const GenerationRequest& request,
                                        std::string* text = nullptr) {
     return generator_->Generate(request,
                                 [&](absl::string_view delta) {
@@ -77,7 +77,7 @@ TEST_F(GeneratorTest, StreamsWhatTheModelChooses) {
   request.max_tokens = 40;
   request.input = std::vector<ChatTurn>{{"user", "the inner thing"}};
   std::string text;
-  auto result = Run(request, &text);
+  auto result = Ask(request, &text);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(text, *(*tokenizer)->Decode(chosen, true));
   EXPECT_EQ(result->prompt_tokens, prompt->ids.size());
@@ -113,17 +113,17 @@ TEST_F(GeneratorTest, EndsAtTheEndToken) {
 TEST_F(GeneratorTest, ChecksTheContext) {
   GenerationRequest request;
   request.input = std::string(600, 'x');
-  EXPECT_EQ(Run(request).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Ask(request).status().code(), absl::StatusCode::kInvalidArgument);
   request.input = "x";
   request.max_tokens = 512;
-  EXPECT_EQ(Run(request).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Ask(request).status().code(), absl::StatusCode::kInvalidArgument);
   request.max_tokens = UINT32_MAX;
-  EXPECT_EQ(Run(request).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Ask(request).status().code(), absl::StatusCode::kInvalidArgument);
   request.input = "";
   request.max_tokens = 1;
-  EXPECT_EQ(Run(request).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Ask(request).status().code(), absl::StatusCode::kInvalidArgument);
   request.input = "\xFF";
-  EXPECT_EQ(Run(request).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Ask(request).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(generator_->max_context_tokens(), 512u);
   EXPECT_EQ(*generator_->CountTokens("the"), 1u);
   EXPECT_EQ(generator_->name(), "granite_moe");
@@ -163,7 +163,7 @@ TEST_F(GeneratorTest, StopsWhenToldTo) {
   EXPECT_LT(cancelled->completion_tokens, 20u);
   // The deadline passes.
   request.deadline = absl::Now() - absl::Seconds(1);
-  auto late = Run(request);
+  auto late = Ask(request);
   ASSERT_TRUE(late.ok());
   EXPECT_EQ(late->finish_reason, FinishReason::kDeadline);
 }
@@ -213,7 +213,7 @@ TEST_F(GeneratorTest, QueueIsBounded) {
   }
   changed.notify_all();
   busy.join();
-  EXPECT_TRUE(Run(request).ok());
+  EXPECT_TRUE(Ask(request).ok());
 }
 
 TEST(AdmissionTest, FirstComeFirstServed) {

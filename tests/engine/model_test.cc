@@ -162,7 +162,7 @@ TEST_P(TinyModelTest, InspectCountsWhatIsThere) {
 
 INSTANTIATE_TEST_SUITE_P(Models, TinyModelTest,
                          testing::Values("granite_moe", "granite_rope"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& instance) { return instance.param; });
 
 TEST(ModelTest, RefusesTokensOutsideTheVocabulary) {
   const auto hybrid = LoadTiny("granite_moe");
