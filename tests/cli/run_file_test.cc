@@ -33,7 +33,7 @@ TEST(TrecRun, KeepsOurOrderForReadersThatSortByScore) {
   const std::string path = testing::TempDir() + "/ties.trec";
   // Equal scores, and scores that differ in double only. A reader that breaks
   // ties by document id would turn these around.
-  const Run run = {
+  const braid::services::Run run = {
       {"q",
        {{"a", 0.5}, {"z", 0.5}, {"b", 0.5 - 1e-12}, {"c", 0.25}, {"d", 0.25}}}};
   ASSERT_TRUE(WriteTrecRun(run, "tag", path).ok());

@@ -106,13 +106,12 @@ TEST_P(LexicalQualityTest, ReachesTheBaseline) {
   EXPECT_GE(ndcg, GetParam().ndcg - 0.002);
 }
 
-INSTANTIATE_TEST_SUITE_P(Sets, LexicalQualityTest,
-                         testing::Values(Baseline{"squad", .9060},
-                                         Baseline{"multihop", .6813},
-                                         Baseline{"multihoprag_ev", .7702},
-                                         Baseline{"scifact", .6915},
-                                         Baseline{"techdocs", .7114}),
-                         [](const auto& info) { return info.param.set; });
+INSTANTIATE_TEST_SUITE_P(
+    Sets, LexicalQualityTest,
+    testing::Values(Baseline{"squad", .9060}, Baseline{"multihop", .6813},
+                    Baseline{"multihoprag_ev", .7702},
+                    Baseline{"scifact", .6915}, Baseline{"techdocs", .7114}),
+    [](const auto& instance) { return instance.param.set; });
 
 }  // namespace
 }  // namespace braid::retrieval
