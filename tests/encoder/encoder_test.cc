@@ -69,8 +69,9 @@ TEST_F(MiniLmTest, VectorIsTheSameBitsInAnyBatchAndForAnyThreads) {
 }
 
 TEST_F(MiniLmTest, ConcurrentCallersGetTheSameVectors) {
+  texts_.resize(texts_.size() / 2);  // the short ones
   const std::vector<float> expected = Embed(*encoder_, texts_);
-  std::vector<std::vector<float>> found(4);
+  std::vector<std::vector<float>> found(3);
   std::vector<std::thread> callers;
   for (std::vector<float>& vectors : found) {
     callers.emplace_back([&] { vectors = Embed(*encoder_, texts_); });
