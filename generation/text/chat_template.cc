@@ -34,8 +34,9 @@ absl::StatusOr<std::string> MessagesJson(
     absl::Span<const ChatMessage> messages) {
   std::string json = "[";
   for (size_t i = 0; i < messages.size(); ++i) {
-    const nlohmann::json message = {{"role", messages[i].role},
-                                    {"content", messages[i].content}};
+    // In the order of the reference: a template may print a message as it is.
+    const nlohmann::ordered_json message = {{"role", messages[i].role},
+                                            {"content", messages[i].content}};
     // `dump` throws on invalid UTF-8 unless told to replace it; compare.
     const std::string text =
         message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "braid/v1/admin_service.grpc.pb.h"
 #include "kernels/gemm.h"
 #include "services/server/services.h"
@@ -42,6 +43,10 @@ absl::Status Check(const Call& call, const v1::CheckConsistencyRequest& request,
   const auto collection =
       ParseCollection("collection", request.collection(), call.limits());
   if (!collection.ok()) return collection.status();
+  // What was acknowledged before the check is part of it; indexes that do not
+  // catch up in time are compared as they are.
+  (void)call.runtime().backend().WaitUntilCurrent(
+      *collection, absl::Now() + absl::Seconds(5));
   const auto report = call.runtime().backend().CheckConsistency(*collection);
   if (!report.ok()) return CollectionError(report.status());
   response->set_consistent(report->consistent());

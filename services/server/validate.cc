@@ -44,10 +44,12 @@ void ParseFusion(const v1::FusionOptions& fusion, RequestChecker* check,
     query->dense_weight = check->Number(
         "fusion.dense_weight", fusion.dense_weight(), 0, limits.max_leg_weight);
   }
-  // A leg without weight brings nothing: it need not run.
+  // A leg without weight brings nothing: it need not run. (Where no leg was
+  // named rightly, `legs` says so already.)
+  const bool any_leg = query->query.run_bm25 || query->query.run_dense;
   query->query.run_bm25 = query->query.run_bm25 && query->bm25_weight > 0;
   query->query.run_dense = query->query.run_dense && query->dense_weight > 0;
-  if (!query->query.run_bm25 && !query->query.run_dense) {
+  if (any_leg && !query->query.run_bm25 && !query->query.run_dense) {
     check->Add("fusion", "no leg that runs has a weight above 0");
   }
 }

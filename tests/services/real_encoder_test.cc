@@ -24,7 +24,7 @@ class RealEncoderTest : public ::testing::Test {
     service_->Put("docs", "sea",
                   "Ships need deep harbours to load their cargo.");
     service_->Put("docs", "errors",
-                  "Code 40P01 means that a deadlock was detected. The server "
+                  "Code 40P01 means that one deadlock was detected. The server "
                   "ended one of the transactions.");
     sequence_ = service_->Put("docs", "bread",
                               "Knead the dough and let it rise for an hour.");
@@ -63,6 +63,7 @@ TEST_F(RealEncoderTest, AnswersWithCitationsOrAbstains) {
     v1::AnswerRequest request;
     request.set_collection("collections/docs");
     request.set_question(question);
+    request.set_wait_for_sequence(sequence_);
     auto stream = service_->answers().Answer(&context, request);
     v1::AnswerResponse event;
     v1::AnswerResponse last;
