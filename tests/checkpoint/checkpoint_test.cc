@@ -12,28 +12,18 @@
 #include "absl/strings/str_cat.h"
 #include "generation/checkpoint/json_file.h"
 #include "tests/checkpoint/safetensors_writer.h"
+#include "tests/checkpoint/test_directory.h"
 
 namespace braid::model {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string NewDirectory(const std::string& name) {
-  const fs::path path = fs::path(testing::TempDir()) / name;
-  fs::remove_all(path);
-  fs::create_directories(path);
-  return path.string();
-}
-
-std::string Path(const std::string& name) {
-  return absl::StrCat(testing::TempDir(), "/", name);
-}
-
 // Expects that a file with this header is refused with `what` in the message,
 // which also names the file.
 void ExpectRefused(const std::string& header, const std::string& data,
                    const std::string& what) {
-  const std::string path = Path("hostile.safetensors");
+  const std::string path = TestPath("hostile.safetensors");
   WriteRawSafetensors(path, header.size(), header, data);
   const absl::Status status = SafetensorsFile::Open(path).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << header;
@@ -42,7 +32,7 @@ void ExpectRefused(const std::string& header, const std::string& data,
 }
 
 TEST(SafetensorsTest, ReadsTensors) {
-  const std::string path = Path("good.safetensors");
+  const std::string path = TestPath("good.safetensors");
   WriteSafetensors(path, {{"b", {{2, 3}, {1, 2, 3, 4, 5, 6}}},
                           {"a", {{1}, {-0.5f}}},
                           {"empty", {{0, 7}, {}}},
@@ -90,7 +80,7 @@ TEST(SafetensorsTest, WidensHalvesExactly) {
 }
 
 TEST(SafetensorsTest, RefusesBrokenFiles) {
-  const std::string path = Path("broken.safetensors");
+  const std::string path = TestPath("broken.safetensors");
   std::ofstream(path) << "abc";
   EXPECT_EQ(SafetensorsFile::Open(path).status().code(),
             absl::StatusCode::kInvalidArgument);
@@ -102,7 +92,7 @@ TEST(SafetensorsTest, RefusesBrokenFiles) {
                                 "but the file has only"));
   EXPECT_EQ(SafetensorsFile::Open("/nonexistent").status().code(),
             absl::StatusCode::kNotFound);
-  EXPECT_EQ(SafetensorsFile::Open(testing::TempDir()).status().code(),
+  EXPECT_EQ(SafetensorsFile::Open(TestRoot().string()).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 
@@ -159,7 +149,7 @@ TEST(SafetensorsTest, RefusesSizesThatLie) {
 
 // Every prefix of a good file is refused, and none crashes.
 TEST(SafetensorsTest, RefusesEveryTruncation) {
-  const std::string path = Path("whole.safetensors");
+  const std::string path = TestPath("whole.safetensors");
   WriteSafetensors(path, {{"a", {{3}, {1, 2, 3}}}, {"b", {{1}, {4}}}});
   ASSERT_TRUE(SafetensorsFile::Open(path).ok());
   for (size_t n = fs::file_size(path); n-- > 0;) {

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "generation/checkpoint/json_file.h"
 #include "generation/checkpoint/model_spec.h"
+#include "tests/checkpoint/test_directory.h"
 #include "tests/text/tiny_tokenizer.h"
 
 namespace braid::generation {
@@ -59,13 +60,6 @@ std::vector<float> Draw(const model::TensorSpec& tensor) {
   return Uniform(name, count, -high, high);
 }
 
-std::string NewDirectory(const std::string& name) {
-  const fs::path path = fs::path(testing::TempDir()) / name;
-  fs::remove_all(path);
-  fs::create_directories(path);
-  return path.string();
-}
-
 std::string DataFile(const std::string& name) {
   return std::string(BRAID_SOURCE_DIR) + "/tests/engine/" + name;
 }
@@ -80,7 +74,7 @@ nlohmann::json TinyConfig(const std::string& name) {
 
 std::map<std::string, model::NamedTensor> TinyWeights(
     const nlohmann::json& config) {
-  const std::string directory = NewDirectory("tiny_weights");
+  const std::string directory = model::NewDirectory("tiny_weights");
   std::ofstream(directory + "/config.json") << config.dump();
   std::map<std::string, model::NamedTensor> weights;
   auto spec = model::LoadModelSpec(directory);
@@ -95,7 +89,7 @@ std::map<std::string, model::NamedTensor> TinyWeights(
 std::string WriteTinyModel(
     const std::string& directory_name, const nlohmann::json& config,
     const std::map<std::string, model::NamedTensor>& weights) {
-  const std::string directory = NewDirectory(directory_name);
+  const std::string directory = model::NewDirectory(directory_name);
   std::ofstream(directory + "/config.json") << config.dump();
   std::ofstream(directory + "/tokenizer.json")
       << model::TinyTokenizerJson().dump();

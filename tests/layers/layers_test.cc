@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 #include <functional>
 #include <random>
 #include <string>
@@ -11,6 +10,7 @@
 #include "generation/layers/feed_forward.h"
 #include "generation/layers/mamba2.h"
 #include "kernels/thread_pool.h"
+#include "tests/checkpoint/test_directory.h"
 #include "tests/layers/reference.h"
 
 namespace braid::model {
@@ -52,12 +52,9 @@ class LayerBuilder {
     return spec;
   }
   std::unique_ptr<Checkpoint> Open() {
-    const std::filesystem::path directory =
-        std::filesystem::path(testing::TempDir()) / "layer";
-    std::filesystem::remove_all(directory);
-    std::filesystem::create_directories(directory);
-    WriteSafetensors((directory / "model.safetensors").string(), weights);
-    auto checkpoint = Checkpoint::Open(directory.string());
+    const std::string directory = NewDirectory("layer");
+    WriteSafetensors(directory + "/model.safetensors", weights);
+    auto checkpoint = Checkpoint::Open(directory);
     EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
     return *std::move(checkpoint);
   }

@@ -3,18 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "absl/strings/match.h"
 #include "generation/checkpoint/json_file.h"
+#include "tests/checkpoint/test_directory.h"
 #include "tests/text/tiny_tokenizer.h"
 
 namespace braid::model {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr absl::string_view kGlobals =
     R"({"bos_token":"<s>","eos_token":"</s>"})";
@@ -22,13 +20,6 @@ constexpr absl::string_view kChatMl =
     "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m.role }}\n"
     "{{ m.content | trim }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
-
-std::string NewDirectory(const std::string& name) {
-  const fs::path path = fs::path(testing::TempDir()) / name;
-  fs::remove_all(path);
-  fs::create_directories(path);
-  return path.string();
-}
 
 void Write(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
@@ -41,7 +32,7 @@ std::unique_ptr<ChatTemplate> Compile(absl::string_view source) {
 }
 
 std::unique_ptr<Tokenizer> Tiny() {
-  const std::string path = testing::TempDir() + "/chat_tokenizer.json";
+  const std::string path = TestPath("chat_tokenizer.json");
   Write(path, TinyTokenizerJson().dump());
   auto tokenizer = Tokenizer::FromFile(path);
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();

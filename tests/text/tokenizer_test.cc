@@ -10,6 +10,7 @@
 
 #include "generation/checkpoint/json_file.h"
 #include "generation/text/detokenizer.h"
+#include "tests/checkpoint/test_directory.h"
 #include "tests/text/tiny_tokenizer.h"
 
 namespace braid::model {
@@ -18,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string WriteTemp(const std::string& name, const std::string& text) {
-  const std::string path = testing::TempDir() + "/" + name;
+  const std::string path = TestPath(name);
   std::ofstream(path, std::ios::binary) << text;
   return path;
 }
