@@ -18,13 +18,13 @@ namespace braid::retrieval {
 struct Query {
   std::string collection;
   std::string text;
-  std::string filter;        // AIP-160; empty for none
+  std::string filter;  // AIP-160; empty for none
   size_t limit_per_leg = 100;
   bool run_bm25 = true;
   bool run_dense = true;
   Sequence wait_for_sequence = 0;  // 0: whatever is visible now
   absl::Time deadline = absl::InfiniteFuture();
-  std::stop_token stop;            // checked between the steps of each leg
+  std::stop_token stop;  // checked between the steps of each leg
 };
 
 // What one leg found, best first.

@@ -34,27 +34,28 @@ enum class ChunkingStrategy { kStructure, kWhole };
 
 struct ChunkingConfig {
   ChunkingStrategy strategy = ChunkingStrategy::kStructure;
-  uint32_t max_tokens = 200;     // encoder tokens, special ones not counted
-  uint32_t overlap_tokens = 0;   // at most max_tokens / 2
-  friend bool operator==(const ChunkingConfig&, const ChunkingConfig&) = default;
+  uint32_t max_tokens = 200;    // encoder tokens, special ones not counted
+  uint32_t overlap_tokens = 0;  // at most max_tokens / 2
+  friend bool operator==(const ChunkingConfig&,
+                         const ChunkingConfig&) = default;
 };
 
 struct CollectionConfig {
   std::string id;               // [a-z][a-z0-9-]{0,62}
   std::string language = "en";  // ISO 639-1, of the stemmer
   ChunkingConfig chunking;
-  std::string encoder;          // Encoder::fingerprint()
+  std::string encoder;  // Encoder::fingerprint()
   uint32_t dimension = 0;
   absl::Time create_time;
 };
 
 // Where a chunk lies in its document.
 struct ChunkSpan {
-  ByteRange text_range;    // in Document::text
-  ByteRange source_range;  // in the source file
+  ByteRange text_range;               // in Document::text
+  ByteRange source_range;             // in the source file
   std::vector<std::string> headings;  // outermost first
   uint32_t page = 0;                  // from 1; 0 where there are none
-  uint32_t token_count = 0;           // encoder tokens, special ones not counted
+  uint32_t token_count = 0;  // encoder tokens, special ones not counted
 };
 
 struct Chunk {
@@ -73,8 +74,8 @@ struct DocumentInfo {
   std::string media_type;
   std::string content_hash;  // SHA-256 of the source bytes, lower-case hex
   Metadata metadata;
-  Sequence sequence = 0;     // of the write that made this version
-  ChunkId first_chunk = 0;   // its chunks are first_chunk ... + chunk_count - 1
+  Sequence sequence = 0;    // of the write that made this version
+  ChunkId first_chunk = 0;  // its chunks are first_chunk ... + chunk_count - 1
   uint32_t chunk_count = 0;
   uint64_t text_bytes = 0;
   absl::Time create_time;

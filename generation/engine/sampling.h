@@ -18,12 +18,12 @@ struct SamplingParams {
 
 enum class FinishReason { kStop, kLength, kAbstained, kCancelled, kDeadline };
 
-// Picks a token from `logits`, [vocab]. Greedy (temperature 0) takes the largest
-// logit, the smallest id among equals; otherwise softmax at the temperature over
-// the top_k most probable tokens, cut to those that together reach top_p.
-// Deterministic for a given state of `rng`.
-int32_t SampleToken(absl::Span<const float> logits, const SamplingParams& params,
-                    std::mt19937_64& rng);
+// Picks a token from `logits`, [vocab]. Greedy (temperature 0) takes the
+// largest logit, the smallest id among equals; otherwise softmax at the
+// temperature over the top_k most probable tokens, cut to those that together
+// reach top_p. Deterministic for a given state of `rng`.
+int32_t SampleToken(absl::Span<const float> logits,
+                    const SamplingParams& params, std::mt19937_64& rng);
 
 }  // namespace braid::generation
 

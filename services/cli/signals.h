@@ -11,10 +11,9 @@
 
 namespace braid::services::cli {
 
-// Blocks both signals in the calling thread, so construct it before any other
-// thread exists: they inherit the mask, and only the watcher's thread sees the
-// signals. The first one requests a stop; a second SIGINT ends the process at
-// once with exit code 130, for what cannot be stopped.
+// Handles both signals for the whole process, whichever thread they reach. The
+// first one requests a stop; a second SIGINT ends the process at once with exit
+// code 130, for what cannot be stopped. One at a time.
 class SignalWatcher {
  public:
   SignalWatcher();

@@ -37,8 +37,7 @@ enum {
 };
 
 int braid_text_tokenizer_open(const uint8_t* json, size_t json_len,
-                              BraidTextTokenizer** out,
-                              BraidTextBuffer* error);
+                              BraidTextTokenizer** out, BraidTextBuffer* error);
 void braid_text_tokenizer_free(BraidTextTokenizer* tokenizer);
 /* max_tokens 0: no limit. */
 int braid_text_encode(const BraidTextTokenizer* tokenizer, const uint8_t* input,
