@@ -58,7 +58,7 @@ TEST(Eval, EqualsTrecEval) {
   EXPECT_EQ(again.LastJson()["runs"], report["runs"]);
 }
 
-TEST(Eval, ReadsGzipAndOtherQueries) {
+TEST(Eval, TakesOtherQueriesAndJudgements) {
   const ScratchDirectory scratch;
   const std::string queries = scratch.Write(
       "queries.jsonl", "{\"_id\":\"x\",\"text\":\"slate roofs\"}\n");

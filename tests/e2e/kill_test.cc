@@ -57,6 +57,15 @@ class KillTest : public ::testing::Test {
     return rows;
   }
 
+  static void WaitForOutput(BraidProcess& ingest) {
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (ingest.OutSoFar().empty() && ingest.Running() &&
+           std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+
   void TakeAcknowledgements(const Output& ingest) {
     for (const Json& line : ingest.JsonLines()) {
       if (!line.is_object() || !line.contains("document_id")) continue;
@@ -147,8 +156,10 @@ TEST_F(KillTest, LosesNothingAcknowledgedAndConverges) {
     }
     BraidProcess ingest({"ingest", scratch.Write("rows.jsonl", rows),
                          "--address", server.address(), "--json"});
-    std::this_thread::sleep_for(
-        std::chrono::milliseconds(200 + random_() % 1800));
+    // From the first acknowledgement on, so that a slow machine is not killed
+    // before it has begun.
+    WaitForOutput(ingest);
+    std::this_thread::sleep_for(std::chrono::milliseconds(random_() % 1500));
     killed_in_flight += ingest.Running() ? 1 : 0;
     server.process().Signal(SIGKILL);
     EXPECT_EQ(server.process().Wait().exit_code, 128 + SIGKILL);
