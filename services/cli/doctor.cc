@@ -42,6 +42,7 @@ absl::Status CheckServer(const Context& context, v1::AdminService::Stub& admin,
   (*report)["version"] = info.version();
   (*report)["encoder"] = info.encoder();
   (*report)["kernel_target"] = info.kernel_target();
+  (*report)["gpus"] = StringsToJson(info.gpus());
   (*report)["model"] = info.model();
   (*report)["uptime_seconds"] = info.uptime_seconds();
   (*report)["resident_bytes"] = info.resident_bytes();

@@ -6,6 +6,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "braid/v1/admin_service.grpc.pb.h"
+#include "kernels/device.h"
 #include "kernels/gemm.h"
 #include "services/server/services.h"
 #include "services/server/unary_call.h"
@@ -29,6 +30,9 @@ absl::Status GetInfo(const Call& call, const v1::GetServerInfoRequest&,
   response->set_version(BRAID_VERSION);
   response->set_encoder(runtime.encoder().fingerprint());
   response->set_kernel_target(kernels::KernelTarget());
+  for (const kernels::GpuDevice& gpu : kernels::ListGpus().devices) {
+    response->add_gpus(gpu.name);
+  }
   if (runtime.generator() != nullptr) {
     response->set_model(runtime.generator()->name());
   }

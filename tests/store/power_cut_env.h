@@ -4,10 +4,13 @@
 #ifndef BRAID_TESTS_STORE_POWER_CUT_ENV_H_
 #define BRAID_TESTS_STORE_POWER_CUT_ENV_H_
 
+#include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -24,10 +27,11 @@ class PowerCutFileSystem : public rocksdb::FileSystemWrapper {
   static const char* kClassName() { return "PowerCutFileSystem"; }
   const char* Name() const override { return kClassName(); }
 
-  // From now on writes fail, as they do on a machine that is off.
-  void Stop() {
+  // The power goes off in the middle of the write that would append the byte
+  // after the next `bytes`: from then on writes fail.
+  void StopAfter(uint64_t bytes) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    stopped_ = true;
+    bytes_left_ = bytes;
   }
   // Drops what was not synced. `keep` of 0 to 1 is the part of the unsynced
   // tail of each file that had reached the disk by chance.
@@ -50,6 +54,7 @@ class PowerCutFileSystem : public rocksdb::FileSystemWrapper {
     files_.clear();
     unsynced_names_.clear();
     stopped_ = false;
+    bytes_left_.reset();
   }
   int cut_files() const { return cut_files_; }
 
@@ -126,10 +131,11 @@ class PowerCutFileSystem : public rocksdb::FileSystemWrapper {
                              const rocksdb::IOOptions& options,
                              rocksdb::IODebugContext* debug) override {
       if (owner_->stopped()) return Off();
+      const rocksdb::Slice written(data.data(), owner_->Spend(data.size()));
       rocksdb::IOStatus status =
-          rocksdb::FSWritableFileOwnerWrapper::Append(data, options, debug);
-      if (status.ok()) owner_->Grow(path_, data.size());
-      return status;
+          rocksdb::FSWritableFileOwnerWrapper::Append(written, options, debug);
+      if (status.ok()) owner_->Grow(path_, written.size());
+      return written.size() == data.size() ? status : Off();
     }
     rocksdb::IOStatus Append(const rocksdb::Slice& data,
                              const rocksdb::IOOptions& options,
@@ -191,6 +197,15 @@ class PowerCutFileSystem : public rocksdb::FileSystemWrapper {
     const std::lock_guard<std::mutex> lock(mutex_);
     return stopped_;
   }
+  // How many of `bytes` are written before the power goes off.
+  uint64_t Spend(uint64_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!bytes_left_.has_value()) return bytes;
+    const uint64_t written = std::min(bytes, *bytes_left_);
+    *bytes_left_ -= written;
+    stopped_ = stopped_ || written < bytes;
+    return written;
+  }
   void Grow(const std::string& path, uint64_t bytes) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (auto file = files_.find(path); file != files_.end()) {
@@ -213,6 +228,7 @@ class PowerCutFileSystem : public rocksdb::FileSystemWrapper {
 
   mutable std::mutex mutex_;
   bool stopped_ = false;
+  std::optional<uint64_t> bytes_left_;  // until the power goes off
   int cut_files_ = 0;
   std::map<std::string, State> files_;
   std::set<std::string> unsynced_names_;
