@@ -81,6 +81,29 @@ std::vector<double> TermWeights(const std::vector<QuestionTerm>& terms,
   return weights;
 }
 
+// An identifier that is nothing but a name for one thing: `40P01`,
+// `max_wal_size`; not `JavaScript`, which texts may well take for granted.
+bool IsCode(const QuestionTerm& term) {
+  return term.identifier &&
+         term.text.find_first_of("0123456789_") != std::string::npos;
+}
+
+// Whether the question asks by codes of which the passages hold none: then
+// whatever they say is said of something else.
+bool AsksForWhatIsNotHere(const std::vector<QuestionTerm>& terms,
+                          const std::vector<std::vector<bool>>& titles,
+                          const std::vector<std::vector<bool>>& whole) {
+  bool asked = false;
+  for (size_t t = 0; t < terms.size(); ++t) {
+    if (!IsCode(terms[t])) continue;
+    asked = true;
+    for (size_t p = 0; p < whole.size(); ++p) {
+      if (titles[p][t] || whole[p][t]) return false;
+    }
+  }
+  return asked;
+}
+
 // Sentences of all passages with the share of the question they hold.
 std::vector<Candidate> FindCandidates(const AnswerRequest& request) {
   const std::vector<QuestionTerm> terms = QuestionTerms(request.question);
@@ -110,6 +133,8 @@ std::vector<Candidate> FindCandidates(const AnswerRequest& request) {
       holds.push_back(contains(ReadTerms(text)));
     }
   }
+
+  if (AsksForWhatIsNotHere(terms, titles, whole)) return {};
 
   const std::vector<double> weights = TermWeights(terms, holds);
   double total = 0;

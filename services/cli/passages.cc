@@ -26,6 +26,10 @@ std::string LegCell(const v1::Passage& passage, v1::Leg leg) {
 }  // namespace
 
 void FusionFlags::Add(CLI::App* verb) {
+  verb->add_option("--fusion", method,
+                   "How the legs are fused (default: relative-score; rrf with "
+                   "--rrf-k)")
+      ->check(CLI::IsMember({"relative-score", "rrf"}));
   verb->add_option("--rrf-k", rrf_k,
                    "Constant of reciprocal rank fusion (default: 60)")
       ->check(CLI::Range(1, 10000));
@@ -38,6 +42,10 @@ void FusionFlags::Add(CLI::App* verb) {
 }
 
 void FusionFlags::Apply(v1::FusionOptions* fusion) const {
+  if (method == "rrf") fusion->set_method(v1::FUSION_METHOD_RRF);
+  if (method == "relative-score") {
+    fusion->set_method(v1::FUSION_METHOD_RELATIVE_SCORE);
+  }
   fusion->set_rrf_k(rrf_k);
   if (bm25_weight.has_value()) fusion->set_bm25_weight(*bm25_weight);
   if (dense_weight.has_value()) fusion->set_dense_weight(*dense_weight);

@@ -15,8 +15,9 @@ class App;
 
 namespace braid::services::cli {
 
-// --rrf-k, --bm25-weight, --dense-weight.
+// --fusion, --rrf-k, --bm25-weight, --dense-weight.
 struct FusionFlags {
+  std::string method;
   uint32_t rrf_k = 0;
   std::optional<double> bm25_weight;
   std::optional<double> dense_weight;

@@ -6,6 +6,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/clock.h"
 #include "fusion/near_duplicates.h"
+#include "fusion/relative_score.h"
+#include "fusion/rrf.h"
 #include "services/pipeline/stage_clock.h"
 
 namespace braid::services {
@@ -101,10 +103,16 @@ class SearchRun {
     const fusion::RankedList lists[] = {
         ToList(legs_.bm25, query_.bm25_weight),
         ToList(legs_.dense, query_.dense_weight)};
-    fusion::RrfOptions options;
-    options.rrf_k = query_.rrf_k;
-    options.limit = lists[0].hits.size() + lists[1].hits.size();
-    fused_ = fusion::ReciprocalRankFusion(lists, options);
+    const size_t all = lists[0].hits.size() + lists[1].hits.size();
+    switch (query_.fusion) {
+      case FusionMethod::kRelativeScore:
+        fused_ = fusion::RelativeScoreFusion(lists, all);
+        break;
+      case FusionMethod::kRrf:
+        fused_ = fusion::ReciprocalRankFusion(
+            lists, {.rrf_k = query_.rrf_k, .limit = all});
+        break;
+    }
     AddStage(clock_.End("fuse", start));
   }
 

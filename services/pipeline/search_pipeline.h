@@ -11,8 +11,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "fusion/ranked_list.h"
 #include "fusion/reranker.h"
-#include "fusion/rrf.h"
 #include "retrieval/backend.h"
 
 namespace braid::services {
@@ -24,10 +24,13 @@ struct StageTime {
   absl::Duration elapsed;
 };
 
+enum class FusionMethod { kRelativeScore, kRrf };
+
 struct PipelineQuery {
   retrieval::Query query;
   size_t top_k = 10;
-  uint32_t rrf_k = 60;
+  FusionMethod fusion = FusionMethod::kRelativeScore;
+  uint32_t rrf_k = 60;  // of kRrf
   double bm25_weight = 1.0;
   double dense_weight = 1.0;
   // Passages that say the same become one. Off for evaluation, which judges

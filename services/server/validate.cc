@@ -36,6 +36,20 @@ void ParseFusion(const v1::FusionOptions& fusion, RequestChecker* check,
   const Limits& limits = check->limits();
   query->rrf_k = check->Count("fusion.rrf_k", fusion.rrf_k(),
                               limits.default_rrf_k, limits.max_rrf_k);
+  switch (fusion.method()) {
+    case v1::FUSION_METHOD_UNSPECIFIED:
+      query->fusion = fusion.rrf_k() > 0 ? FusionMethod::kRrf
+                                         : FusionMethod::kRelativeScore;
+      break;
+    case v1::FUSION_METHOD_RRF:
+      query->fusion = FusionMethod::kRrf;
+      break;
+    case v1::FUSION_METHOD_RELATIVE_SCORE:
+      query->fusion = FusionMethod::kRelativeScore;
+      break;
+    default:
+      check->Add("fusion.method", "is not a FusionMethod");
+  }
   if (fusion.has_bm25_weight()) {
     query->bm25_weight = check->Number(
         "fusion.bm25_weight", fusion.bm25_weight(), 0, limits.max_leg_weight);

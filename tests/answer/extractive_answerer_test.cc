@@ -158,6 +158,31 @@ TEST(ExtractiveAnswererTest, AbstainsWhereNothingSupportsAnAnswer) {
   }
 }
 
+// To an encoder one code looks like another: what is said of others is no
+// answer, however similar it looks.
+TEST(ExtractiveAnswererTest, AbstainsWhereTheCodeAskedForIsNowhere) {
+  const SentenceSimilarity alike =
+      [](absl::string_view, absl::Span<const absl::string_view> sentences)
+      -> absl::StatusOr<std::vector<float>> {
+    return std::vector<float>(sentences.size(), 0.9f);
+  };
+  const auto answerer = MakeExtractiveAnswerer(alike, {});
+  const std::vector<GroundingPassage> passages = {
+      Passage("SQLSTATE 40001 means serialization failure."),
+      Passage("max_wal_size limits the log.")};
+  for (const char* question :
+       {"What does SQLSTATE 40P01 mean?", "What does min_wal_size limit?"}) {
+    const AnswerRequest request = Request(question, passages);
+    const Told told = Ask(*answerer, request);
+    ExpectSound(told, request);
+    EXPECT_EQ(told.text, "") << question;
+    EXPECT_EQ(told.finals[0].abstain_reason, "no_support");
+  }
+  const AnswerRequest request =
+      Request("What does max_wal_size limit, and min_wal_size?", passages);
+  EXPECT_THAT(Ask(*answerer, request).text, HasSubstr("max_wal_size"));
+}
+
 TEST(ExtractiveAnswererTest, SimilarityAnswersWhatSharesNoWord) {
   const AnswerRequest request = Request(
       "Keeping physicians from falling ill",

@@ -189,6 +189,7 @@ TEST_F(RequestsTest, SearchExplainsItself) {
   request.set_query("alpha beta");
   request.set_explain(true);
   request.set_wait_for_sequence(sequence);
+  request.mutable_fusion()->set_method(v1::FUSION_METHOD_RRF);
   v1::SearchResponse response;
   ASSERT_TRUE(Search(request, &response).ok());
   ASSERT_GE(response.passages_size(), 1);

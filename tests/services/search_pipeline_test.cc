@@ -59,6 +59,7 @@ class SearchPipelineTest : public ::testing::Test {
                        " in its very own words ", id * 13));
     }
     query_.query.text = "q";
+    query_.fusion = FusionMethod::kRrf;
   }
   FakeBackend backend_;
   PipelineQuery query_;
@@ -78,6 +79,17 @@ TEST_F(SearchPipelineTest, FusesByReciprocalRanks) {
   EXPECT_THAT(StagesOf(*result),
               ElementsAre("embed", "bm25", "dense", "fuse", "fetch", "merge"));
   EXPECT_EQ(result->view->sequence(), 7u);
+}
+
+TEST_F(SearchPipelineTest, FusesByRelativeScores) {
+  query_.fusion = FusionMethod::kRelativeScore;
+  backend_.result.bm25.hits = {{1, 20.0f}, {2, 6.0f}, {3, 4.0f}};
+  backend_.result.dense.hits = {{2, 0.6f}, {4, 0.5f}, {1, 0.2f}};
+  const auto result = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(result.ok()) << result.status();
+  // 2: (2/16 + 1) / 2; 1: (1 + 0) / 2; 4: (0 + 3/4) / 2; 3: 0.
+  EXPECT_THAT(IdsOf(*result), ElementsAre(2, 1, 4, 3));
+  EXPECT_NEAR(result->passages[0].score, 0.5625, 1e-6);
 }
 
 TEST_F(SearchPipelineTest, WeightsAndLimitCount) {

@@ -157,6 +157,11 @@ TEST(Validate, Search) {
        "fusion.rrf_k"},
       {"rrf_k UINT_MAX", [](R* r) { r->mutable_fusion()->set_rrf_k(UINT_MAX); },
        "fusion.rrf_k"},
+      {"fusion method 99",
+       [](R* r) {
+         r->mutable_fusion()->set_method(static_cast<v1::FusionMethod>(99));
+       },
+       "fusion.method"},
       {"no weight",
        [](R* r) {
          r->mutable_fusion()->set_bm25_weight(0);
@@ -191,14 +196,17 @@ TEST(Validate, SearchFillsDefaults) {
   ASSERT_TRUE(query.ok());
   EXPECT_EQ(query->top_k, 10u);
   EXPECT_EQ(query->query.limit_per_leg, 100u);
+  EXPECT_EQ(query->fusion, FusionMethod::kRelativeScore);
   EXPECT_EQ(query->rrf_k, 60u);
   EXPECT_EQ(query->bm25_weight, 1.0);
   EXPECT_TRUE(query->query.run_bm25 && query->query.run_dense);
   request.set_top_k(500);
+  request.mutable_fusion()->set_rrf_k(30);
   request.mutable_fusion()->set_dense_weight(0);
   query = Parse(request, Limits());
   EXPECT_EQ(query->query.limit_per_leg, 500u) << "raised to top_k";
   EXPECT_FALSE(query->query.run_dense) << "a leg without weight need not run";
+  EXPECT_EQ(query->fusion, FusionMethod::kRrf) << "rrf_k is of RRF only";
 }
 
 TEST(Validate, SearchReportsEverythingAtOnce) {

@@ -1,0 +1,39 @@
+// What the fusions take and give.
+#ifndef BRAID_FUSION_RANKED_LIST_H_
+#define BRAID_FUSION_RANKED_LIST_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace braid::fusion {
+
+// One hit of a leg. `id` is whatever the caller names its candidates by.
+struct RankedHit {
+  uint64_t id = 0;
+  double score = 0;
+};
+
+// The hits of one leg, best first, each id once.
+struct RankedList {
+  std::vector<RankedHit> hits;
+  double weight = 1.0;
+};
+
+// What one leg says of a candidate.
+struct LegContribution {
+  uint32_t rank = 0;  // from 1; 0 where the leg did not find it
+  double score = 0;   // raw
+  double term = 0;    // what it adds to the fused score
+};
+
+// Fusions return these best first. Equal scores: the candidate that the earlier
+// list found, then by its rank there. Deterministic.
+struct FusedCandidate {
+  uint64_t id = 0;
+  double score = 0;                   // sum of the terms
+  std::vector<LegContribution> legs;  // parallel to the input lists
+};
+
+}  // namespace braid::fusion
+
+#endif  // BRAID_FUSION_RANKED_LIST_H_
