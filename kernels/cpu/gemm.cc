@@ -127,16 +127,32 @@ void GemmBlock(const GemmParams& p, size_t row, size_t rows, size_t panel,
       const size_t count = std::min(panels_at_once, panel + panels - first);
       const float* b = p.b->data() + first * panel_stride + k_begin * kPanel;
       const size_t ldt = panels_at_once * kPanel;
+      // Memory is slower than the arithmetic of few rows, so both have to run
+      // at once: each tile fetches its share of the part of B that comes next
+      // (after the last one, the panel that the next task begins with).
+      const bool same_k = group + 1 < groups;
+      const float* next =
+          p.b->data() +
+          (same_k || block + 1 == k_blocks ? first + count : panel) *
+              panel_stride +
+          (same_k                 ? k_begin
+           : block + 1 < k_blocks ? k_begin + k_count
+                                  : 0) *
+              kPanel;
       size_t at = row;
       for (size_t tile = 0; tile < tiles; ++tile) {
         const size_t tile_height = tile_rows + (tile < longer_tiles ? 1 : 0);
         float* sums = k_blocks == 1
                           ? scratch
                           : scratch + (group * tiles + tile) * tile_floats;
+        const Ahead ahead =
+            tiles == 1 ? Ahead{.from = b, .step = 0}
+                       : Ahead{.from = next + tile * k_count * kPanel / tiles,
+                               .step = (kPanel + tiles - 1) / tiles};
         TileOfPanels<Layout::kRowMajor>(tile_height, count,
                                         p.a + at * p.lda + k_begin, p.lda, b,
                                         panel_stride, k_count, sums, ldt,
-                                        /*accumulate=*/block > 0);
+                                        /*accumulate=*/block > 0, ahead);
         if (block + 1 == k_blocks) {
           Finish(p, sums, ldt, at, tile_height, first, count);
         }

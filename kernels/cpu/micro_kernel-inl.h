@@ -38,6 +38,13 @@ inline constexpr size_t kMainPanels = kVecs == 1 ? 2 : 1;
 // at a[k * lda + row].
 enum class Layout { kRowMajor, kColumnMajor };
 
+// Memory to fetch into the level-2 cache meanwhile: `step` floats on from
+// `from` for each step of k. A step of 0 fetches nothing new.
+struct Ahead {
+  const float* from;
+  size_t step;
+};
+
 // C[r][j] (+)= sum over k of A[r][k] * B[k][j], for kRows rows and kPanels
 // panels of 16 columns. B lies in panels [k][16], `panel_stride` floats apart.
 // With `accumulate`, continues the chain of additions that C holds.
@@ -45,7 +52,7 @@ template <size_t kRows, size_t kPanels, Layout kLayout>
 HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, size_t lda,
                               const float* HWY_RESTRICT b, size_t panel_stride,
                               size_t k, float* HWY_RESTRICT c, size_t ldc,
-                              bool accumulate) {
+                              bool accumulate, Ahead ahead) {
   const DF d;
   VF acc[kRows][kPanels * kVecs];
   BRAID_UNROLL
@@ -57,6 +64,7 @@ HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, size_t lda,
     }
   }
   for (size_t i = 0; i < k; ++i) {
+    __builtin_prefetch(ahead.from + i * ahead.step, /*rw=*/0, /*locality=*/2);
     VF column[kPanels * kVecs];
     BRAID_UNROLL
     for (size_t j = 0; j < kPanels * kVecs; ++j) {
@@ -86,17 +94,17 @@ HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, size_t lda,
 template <size_t kRows, size_t kPanels, Layout kLayout>
 HWY_INLINE void FittingKernel(const float* a, size_t lda, const float* b,
                               size_t panel_stride, size_t k, float* c,
-                              size_t ldc, bool accumulate) {
+                              size_t ldc, bool accumulate, Ahead ahead) {
   if constexpr (kPanels > 1 && kRows * kPanels * kVecs > kAccumulators) {
     constexpr size_t kHalf = kPanels / 2;
     FittingKernel<kRows, kHalf, kLayout>(a, lda, b, panel_stride, k, c, ldc,
-                                         accumulate);
+                                         accumulate, ahead);
     FittingKernel<kRows, kHalf, kLayout>(a, lda, b + kHalf * panel_stride,
                                          panel_stride, k, c + kHalf * kPanel,
-                                         ldc, accumulate);
+                                         ldc, accumulate, ahead);
   } else {
     MicroKernel<kRows, kPanels, kLayout>(a, lda, b, panel_stride, k, c, ldc,
-                                         accumulate);
+                                         accumulate, ahead);
   }
 }
 
@@ -104,36 +112,49 @@ HWY_INLINE void FittingKernel(const float* a, size_t lda, const float* b,
 template <size_t kPanels, Layout kLayout, size_t kRows = kMaxRows>
 HWY_INLINE void Tile(size_t rows, const float* a, size_t lda, const float* b,
                      size_t panel_stride, size_t k, float* c, size_t ldc,
-                     bool accumulate) {
+                     bool accumulate, Ahead ahead) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
       Tile<kPanels, kLayout, kRows - 1>(rows, a, lda, b, panel_stride, k, c,
-                                        ldc, accumulate);
+                                        ldc, accumulate, ahead);
       return;
     }
   }
   FittingKernel<kRows, kPanels, kLayout>(a, lda, b, panel_stride, k, c, ldc,
-                                         accumulate);
+                                         accumulate, ahead);
 }
 
 // The same, for any number of panels.
 template <Layout kLayout>
 HWY_INLINE void TileOfPanels(size_t rows, size_t panels, const float* a,
                              size_t lda, const float* b, size_t panel_stride,
-                             size_t k, float* c, size_t ldc, bool accumulate) {
+                             size_t k, float* c, size_t ldc, bool accumulate,
+                             Ahead ahead) {
   while (panels > 0) {
     const size_t step = panels >= 4 ? 4 : panels >= 2 ? 2 : 1;
     if (step == 4) {
-      Tile<4, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, accumulate);
+      Tile<4, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, accumulate,
+                       ahead);
     } else if (step == 2) {
-      Tile<2, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, accumulate);
+      Tile<2, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, accumulate,
+                       ahead);
     } else {
-      Tile<1, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, accumulate);
+      Tile<1, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, accumulate,
+                       ahead);
     }
     panels -= step;
     b += step * panel_stride;
     c += step * kPanel;
   }
+}
+
+// The same, with nothing to fetch ahead.
+template <Layout kLayout>
+HWY_INLINE void TileOfPanels(size_t rows, size_t panels, const float* a,
+                             size_t lda, const float* b, size_t panel_stride,
+                             size_t k, float* c, size_t ldc, bool accumulate) {
+  TileOfPanels<kLayout>(rows, panels, a, lda, b, panel_stride, k, c, ldc,
+                        accumulate, Ahead{.from = b, .step = 0});
 }
 
 constexpr size_t PanelsFor(size_t columns) {

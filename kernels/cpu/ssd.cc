@@ -143,7 +143,8 @@ void SsdChunk(const SsdParams& p, size_t begin, size_t length, size_t head,
       const size_t rows = (tile + 1) * n / state_tiles - row;
       Tile<1, Layout::kColumnMajor>(
           rows, b + row, p.ldb, scratch.x + q * length * kPanel, 0, length,
-          scratch.state + (q * n + row) * kPanel, kPanel, /*accumulate=*/true);
+          scratch.state + (q * n + row) * kPanel, kPanel, /*accumulate=*/true,
+          Ahead{.from = scratch.x, .step = 0});
     }
   }
 }
