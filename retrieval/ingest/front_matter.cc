@@ -114,6 +114,7 @@ Metadata ParseFrontMatter(absl::string_view yaml) {
     }
     absl::string_view content =
         absl::StripTrailingAsciiWhitespace(line.substr(indent));
+    if (content.empty()) continue;  // white space of other kinds
     if (content == "-" || absl::StartsWith(content, "- ")) {
       if (list_key.empty()) continue;
       std::string item = Unquote(

@@ -130,9 +130,10 @@ absl::StatusOr<IndexReport> IndexCorpus(retrieval::LocalBackend& backend,
         progress("Indexing", tally->done(), 0);
         return !stop.stop_requested();
       });
+  // What is still queued dies with the pipeline.
+  if (stop.stop_requested()) return absl::CancelledError("interrupted");
   pipeline.Drain();
   if (!status.ok()) return status;
-  if (stop.stop_requested()) return absl::CancelledError("interrupted");
 
   IndexReport report = tally->report();
   report.rows = rows;

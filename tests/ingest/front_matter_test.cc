@@ -50,7 +50,7 @@ TEST(FrontMatter, ReadsScalarsListsAndMaps) {
 
 TEST(FrontMatter, NonsenseIsLeftOut) {
   EXPECT_TRUE(
-      ParseFrontMatter(":\n- x\n---\n]\n\t\n  - y\nword\n: v\n").empty());
+      ParseFrontMatter(":\n- x\n---\n]\n\t\n \v\n  - y\nword\n: v\n").empty());
 }
 
 }  // namespace
