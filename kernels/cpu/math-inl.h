@@ -116,8 +116,13 @@ HWY_INLINE void ForEachVector(const float* const (&inputs)[kInputs], float* out,
   std::memcpy(out + i, result, tail * sizeof(float));
 }
 
-// Sixteen partial sums, added up in a fixed order.
+// Sixteen partial sums, zero at first, added up in a fixed order.
 struct PartialSums {
+  // Written out: on Arm, GCC gives an implicit one no vector instructions.
+  HWY_INLINE PartialSums() {
+    BRAID_UNROLL
+    for (size_t j = 0; j < kVecs; ++j) v[j] = hn::Zero(DF());
+  }
   VF v[kVecs];
 };
 
@@ -147,8 +152,6 @@ template <bool kFixedOrder>
 HWY_INLINE float DotProduct(const float* a, const float* b, size_t count) {
   const DF d;
   PartialSums sums;
-  BRAID_UNROLL
-  for (size_t j = 0; j < kVecs; ++j) sums.v[j] = hn::Zero(d);
   size_t i = 0;
   for (; i + kGroup <= count; i += kGroup) {
     BRAID_UNROLL
@@ -167,8 +170,6 @@ HWY_INLINE float ExpSum(float* row, size_t count, float max) {
   const DF d;
   const VF vmax = hn::Set(d, max);
   PartialSums sums;
-  BRAID_UNROLL
-  for (size_t j = 0; j < kVecs; ++j) sums.v[j] = hn::Zero(d);
   size_t i = 0;
   for (; i + kGroup <= count; i += kGroup) {
     BRAID_UNROLL

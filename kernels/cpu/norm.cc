@@ -24,8 +24,6 @@ HWY_INLINE float ShiftedSum(const float* x, size_t count, float shift) {
   const DF d;
   const VF s = hn::Set(d, shift);
   PartialSums sums;
-  BRAID_UNROLL
-  for (size_t j = 0; j < kVecs; ++j) sums.v[j] = hn::Zero(d);
   size_t i = 0;
   for (; i + kGroup <= count; i += kGroup) {
     BRAID_UNROLL

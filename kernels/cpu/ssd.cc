@@ -178,8 +178,6 @@ HWY_INLINE float StepRow(float* row, const float* b, const float* c, size_t n,
   const VF vdecay = hn::Set(d, decay);
   const VF vscale = hn::Set(d, scale);
   PartialSums sums;
-  BRAID_UNROLL
-  for (size_t j = 0; j < kVecs; ++j) sums.v[j] = hn::Zero(d);
   size_t i = 0;
   for (; i + kGroup <= n; i += kGroup) {
     BRAID_UNROLL
