@@ -6,9 +6,10 @@ namespace braid::kernels {
 
 enum class Activation {
   kNone,
-  kGelu,   // 0.5 x (1 + erf(x / sqrt 2)), the exact form
-  kSilu,   // x sigmoid(x)
-  kRelu2,  // max(x, 0)^2
+  kGelu,     // 0.5 x (1 + erf(x / sqrt 2)), the exact form
+  kSilu,     // x sigmoid(x)
+  kRelu2,    // max(x, 0)^2
+  kSigmoid,  // 1 / (1 + exp(-x))
 };
 
 }  // namespace braid::kernels

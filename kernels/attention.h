@@ -34,19 +34,25 @@ void PackedAttention(const PackedAttentionParams& params, ThreadPool* pool);
 // its key and value cache. The cache already holds the rows of these tokens:
 // query i sees cache rows [0, t - m + i]. Query head h reads key/value head
 // h / (heads / kv_heads). Serves prefill in pieces and decode (m = 1).
+//
+// Values may be narrower or wider than keys, and may lie inside the rows of the
+// keys: in latent attention with absorbed weights, the value is the first
+// value_dim columns of the key.
 struct CachedAttentionParams {
   const float* q = nullptr;  // [m, heads, head_dim], rows `ldq` apart
   size_t ldq = 0;
   size_t m = 0;
   const float* k_cache = nullptr;  // [t, kv_heads, head_dim], rows `ldkv` apart
-  const float* v_cache = nullptr;
+  const float* v_cache = nullptr;  // [t, kv_heads, value_dim], rows `ldv` apart
   size_t ldkv = 0;
-  size_t t = 0;  // at least m
+  size_t ldv = 0;  // 0: ldkv
+  size_t t = 0;    // at least m
   size_t heads = 0;
-  size_t kv_heads = 0;  // must divide heads
-  size_t head_dim = 0;
+  size_t kv_heads = 0;   // must divide heads
+  size_t head_dim = 0;   // of queries and keys
+  size_t value_dim = 0;  // of values and out; 0: head_dim
   float scale = 1.0f;
-  float* out = nullptr;  // [m, heads, head_dim], rows `ldo` apart
+  float* out = nullptr;  // [m, heads, value_dim], rows `ldo` apart
   size_t ldo = 0;
 };
 

@@ -13,8 +13,10 @@ namespace braid::kernels {
 // out[i] = activation(x[i])
 void Activate(Activation activation, const float* x, float* out, size_t count);
 
-// out[i] = silu(gate[i]) * up[i], the inside of a SwiGLU layer.
-void SiluMul(const float* gate, const float* up, float* out, size_t count);
+// out[i] = activation(gate[i]) * up[i]: with kSilu the inside of a SwiGLU
+// layer, with kSigmoid an output gate.
+void GatedActivation(Activation activation, const float* gate, const float* up,
+                     float* out, size_t count);
 
 // out[i] += scale * x[i]
 void AddScaled(float scale, const float* x, float* out, size_t count);

@@ -6,6 +6,8 @@
 
 #include <cstddef>
 
+#include "kernels/activation.h"
+
 namespace braid::kernels {
 
 class ThreadPool;
@@ -28,8 +30,9 @@ void LayerNorm(const LayerNormParams& params, ThreadPool* pool);
 // Root-mean-square norm, plain, grouped and gated:
 //
 //   plain        out = norm(x) * w
-//   gate first   out = norm(x * silu(gate)) * w        (Mamba-2)
-//   norm first   out = norm(x) * w * silu(gate)        (Gated DeltaNet)
+//   gate first   out = norm(x * act(gate)) * w         (Mamba-2: silu)
+//   norm first   out = norm(x) * w * act(gate)         (Gated DeltaNet: silu,
+//                                              Kimi Delta Attention: sigmoid)
 //
 // where norm(v) = v / sqrt(mean(v^2) + epsilon) over each of `groups` equal
 // parts of a row, and w = weight + weight_offset.
@@ -47,6 +50,7 @@ struct RmsNormParams {
   const float* gate = nullptr;  // [rows, dim], rows `ldg` apart, or null
   size_t ldg = 0;
   GateOrder gate_order = GateOrder::kGateFirst;
+  Activation gate_activation = Activation::kSilu;  // kSilu or kSigmoid
   float epsilon = 1e-5f;
   float* out = nullptr;  // [rows, dim], rows `ldo` apart; may equal `x`
   size_t ldo = 0;

@@ -93,9 +93,10 @@ constexpr size_t kKeyBlock = 128;  // keys per step of the running softmax
 void AttendCacheBlock(const CachedAttentionParams& p, size_t kv_head,
                       size_t token, size_t tokens) {
   const size_t dim = p.head_dim;
+  const size_t value_dim = p.value_dim;
   const size_t heads_per_kv = p.heads / p.kv_heads;
   const size_t rows = tokens * heads_per_kv;
-  const size_t ld_result = PanelsFor(dim) * kPanel;
+  const size_t ld_result = PanelsFor(value_dim) * kPanel;
   const size_t past = p.t - p.m;
 
   const size_t query_floats = RoundUpToLine(rows * dim);
@@ -125,9 +126,10 @@ void AttendCacheBlock(const CachedAttentionParams& p, size_t kv_head,
   const size_t tiles = (rows + kMaxRows - 1) / kMaxRows;
   for (size_t key = 0; key < end; key += kKeyBlock) {
     const size_t count = std::min(kKeyBlock, end - key);
-    const size_t at = key * p.ldkv + kv_head * dim;
-    PackRows(p.k_cache + at, p.ldkv, count, dim, keys);
-    PackColumns(p.v_cache + at, p.ldkv, count, dim, count, values);
+    PackRows(p.k_cache + key * p.ldkv + kv_head * dim, p.ldkv, count, dim,
+             keys);
+    PackColumns(p.v_cache + key * p.ldv + kv_head * value_dim, p.ldv, count,
+                value_dim, count, values);
     for (size_t tile = 0; tile < tiles; ++tile) {
       const size_t row = tile * rows / tiles;
       const size_t tile_rows = (tile + 1) * rows / tiles - row;
@@ -145,13 +147,14 @@ void AttendCacheBlock(const CachedAttentionParams& p, size_t kv_head,
         if (visible > 0) {
           RunningSoftmax softmax{states[2 * (row + r)],
                                  states[2 * (row + r) + 1]};
-          softmax.Add(row_scores, visible, result + (row + r) * ld_result, dim);
+          softmax.Add(row_scores, visible, result + (row + r) * ld_result,
+                      value_dim);
           states[2 * (row + r)] = softmax.max;
           states[2 * (row + r) + 1] = softmax.sum;
         }
         std::memset(row_scores + visible, 0, (count - visible) * sizeof(float));
       }
-      TileOfPanels<Layout::kRowMajor>(tile_rows, PanelsFor(dim), scores,
+      TileOfPanels<Layout::kRowMajor>(tile_rows, PanelsFor(value_dim), scores,
                                       kKeyBlock, values, count * kPanel, count,
                                       result + row * ld_result, ld_result,
                                       /*accumulate=*/true);
@@ -160,54 +163,57 @@ void AttendCacheBlock(const CachedAttentionParams& p, size_t kv_head,
   for (size_t row = 0; row < rows; ++row) {
     const size_t head = kv_head * heads_per_kv + row % heads_per_kv;
     float* row_result = result + row * ld_result;
-    ScaleInPlace(row_result, dim, 1.0f / states[2 * row + 1]);
-    std::memcpy(p.out + (token + row / heads_per_kv) * p.ldo + head * dim,
-                row_result, dim * sizeof(float));
+    ScaleInPlace(row_result, value_dim, 1.0f / states[2 * row + 1]);
+    std::memcpy(p.out + (token + row / heads_per_kv) * p.ldo + head * value_dim,
+                row_result, value_dim * sizeof(float));
   }
 }
 
-// The same for one token, without packing: each key and value is read once and
-// used for the few query heads that share it.
-void AttendCacheToken(const CachedAttentionParams& p, size_t kv_head,
-                      size_t token) {
+// The same for one token and `heads` query heads of one key/value head, without
+// packing: each key and value is read once and used for these few heads.
+void AttendCacheToken(const CachedAttentionParams& p, size_t first_head,
+                      size_t heads, size_t token) {
   const size_t dim = p.head_dim;
-  const size_t heads_per_kv = p.heads / p.kv_heads;
-  const float* q = p.q + token * p.ldq + kv_head * heads_per_kv * dim;
-  float* out = p.out + token * p.ldo + kv_head * heads_per_kv * dim;
-  float* scores = ThreadScratch(heads_per_kv * kKeyBlock + 2 * heads_per_kv);
-  float* states = scores + heads_per_kv * kKeyBlock;
-  for (size_t h = 0; h < heads_per_kv; ++h) {
+  const size_t value_dim = p.value_dim;
+  const size_t kv_head = first_head / (p.heads / p.kv_heads);
+  const float* q = p.q + token * p.ldq + first_head * dim;
+  float* out = p.out + token * p.ldo + first_head * value_dim;
+  float* scores = ThreadScratch(heads * kKeyBlock + 2 * heads);
+  float* states = scores + heads * kKeyBlock;
+  for (size_t h = 0; h < heads; ++h) {
     const RunningSoftmax empty;
     states[2 * h] = empty.max;
     states[2 * h + 1] = empty.sum;
   }
-  std::memset(out, 0, heads_per_kv * dim * sizeof(float));
+  std::memset(out, 0, heads * value_dim * sizeof(float));
 
   const size_t end = p.t - p.m + token + 1;
   for (size_t key = 0; key < end; key += kKeyBlock) {
     const size_t count = std::min(kKeyBlock, end - key);
     for (size_t j = 0; j < count; ++j) {
       const float* k = p.k_cache + (key + j) * p.ldkv + kv_head * dim;
-      for (size_t h = 0; h < heads_per_kv; ++h) {
+      for (size_t h = 0; h < heads; ++h) {
         scores[h * kKeyBlock + j] =
             p.scale * DotProduct</*kFixedOrder=*/false>(q + h * dim, k, dim);
       }
     }
-    for (size_t h = 0; h < heads_per_kv; ++h) {
+    for (size_t h = 0; h < heads; ++h) {
       RunningSoftmax softmax{states[2 * h], states[2 * h + 1]};
-      softmax.Add(scores + h * kKeyBlock, count, out + h * dim, dim);
+      softmax.Add(scores + h * kKeyBlock, count, out + h * value_dim,
+                  value_dim);
       states[2 * h] = softmax.max;
       states[2 * h + 1] = softmax.sum;
     }
     for (size_t j = 0; j < count; ++j) {
-      const float* v = p.v_cache + (key + j) * p.ldkv + kv_head * dim;
-      for (size_t h = 0; h < heads_per_kv; ++h) {
-        AddScaledTo(out + h * dim, v, dim, scores[h * kKeyBlock + j]);
+      const float* v = p.v_cache + (key + j) * p.ldv + kv_head * value_dim;
+      for (size_t h = 0; h < heads; ++h) {
+        AddScaledTo(out + h * value_dim, v, value_dim,
+                    scores[h * kKeyBlock + j]);
       }
     }
   }
-  for (size_t h = 0; h < heads_per_kv; ++h) {
-    ScaleInPlace(out + h * dim, dim, 1.0f / states[2 * h + 1]);
+  for (size_t h = 0; h < heads; ++h) {
+    ScaleInPlace(out + h * value_dim, value_dim, 1.0f / states[2 * h + 1]);
   }
 }
 
@@ -228,6 +234,9 @@ constexpr size_t kRowsPerBlock = 96;
 // Below this many rows per key/value head, packing keys costs more than it
 // saves.
 constexpr size_t kMinRowsToPack = 12;
+// Query heads of one key/value head that one task takes at least: with fewer,
+// the tasks would mostly read the same keys again.
+constexpr size_t kMinHeadsPerTask = 4;
 
 void For(ThreadPool* pool, size_t n,
          const std::function<void(size_t, size_t)>& body) {
@@ -250,14 +259,29 @@ void PackedAttention(const PackedAttentionParams& params, ThreadPool* pool) {
   });
 }
 
-void CachedAttention(const CachedAttentionParams& params, ThreadPool* pool) {
-  if (params.m == 0 || params.heads == 0) return;
+void CachedAttention(const CachedAttentionParams& given, ThreadPool* pool) {
+  if (given.m == 0 || given.heads == 0) return;
+  CachedAttentionParams params = given;
+  if (params.value_dim == 0) params.value_dim = params.head_dim;
+  if (params.ldv == 0) params.ldv = params.ldkv;
   const size_t heads_per_kv = params.heads / params.kv_heads;
   if (params.m * heads_per_kv < kMinRowsToPack || params.m == 1) {
-    For(pool, params.m * params.kv_heads, [&](size_t begin, size_t end) {
+    // With fewer key/value heads than threads (latent attention has one), the
+    // query heads of each are dealt to several tasks.
+    const size_t groups = params.m * params.kv_heads;
+    const size_t threads =
+        pool == nullptr ? 1 : static_cast<size_t>(pool->num_threads());
+    const size_t parts = std::clamp<size_t>(
+        (threads + groups - 1) / groups, 1,
+        std::max<size_t>(1, heads_per_kv / kMinHeadsPerTask));
+    For(pool, groups * parts, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
+        const size_t group = i / parts;
+        const size_t first = i % parts * heads_per_kv / parts;
+        const size_t last = (i % parts + 1) * heads_per_kv / parts;
         HWY_DYNAMIC_DISPATCH(AttendCacheToken)
-        (params, i % params.kv_heads, i / params.kv_heads);
+        (params, group % params.kv_heads * heads_per_kv + first, last - first,
+         group / params.kv_heads);
       }
     });
     return;

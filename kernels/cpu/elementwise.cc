@@ -23,10 +23,12 @@ struct ActivateOp {
   }
 };
 
-struct SiluMulOp {
+template <Activation kActivation>
+struct GatedOp {
   HWY_INLINE void Run(const float* const* in, float* out) const {
     const DF d;
-    hn::StoreU(hn::Mul(Silu(hn::LoadU(d, in[0])), hn::LoadU(d, in[1])), d, out);
+    const VF gate = ActivateVector<kActivation>(hn::LoadU(d, in[0]));
+    hn::StoreU(hn::Mul(gate, hn::LoadU(d, in[1])), d, out);
   }
 };
 
@@ -61,12 +63,32 @@ void ActivateImpl(Activation activation, const float* x, float* out,
     case Activation::kRelu2:
       ForEachVector(in, out, count, ActivateOp<Activation::kRelu2>());
       break;
+    case Activation::kSigmoid:
+      ForEachVector(in, out, count, ActivateOp<Activation::kSigmoid>());
+      break;
   }
 }
 
-void SiluMulImpl(const float* gate, const float* up, float* out, size_t count) {
+void GatedActivationImpl(Activation activation, const float* gate,
+                         const float* up, float* out, size_t count) {
   const float* const in[2] = {gate, up};
-  ForEachVector(in, out, count, SiluMulOp());
+  switch (activation) {
+    case Activation::kNone:
+      ForEachVector(in, out, count, GatedOp<Activation::kNone>());
+      break;
+    case Activation::kGelu:
+      ForEachVector(in, out, count, GatedOp<Activation::kGelu>());
+      break;
+    case Activation::kSilu:
+      ForEachVector(in, out, count, GatedOp<Activation::kSilu>());
+      break;
+    case Activation::kRelu2:
+      ForEachVector(in, out, count, GatedOp<Activation::kRelu2>());
+      break;
+    case Activation::kSigmoid:
+      ForEachVector(in, out, count, GatedOp<Activation::kSigmoid>());
+      break;
+  }
 }
 
 void AddScaledImpl(float scale, const float* x, float* out, size_t count) {
@@ -111,7 +133,7 @@ namespace braid::kernels {
 namespace {
 
 HWY_EXPORT(ActivateImpl);
-HWY_EXPORT(SiluMulImpl);
+HWY_EXPORT(GatedActivationImpl);
 HWY_EXPORT(AddScaledImpl);
 HWY_EXPORT(ScaleImpl);
 HWY_EXPORT(SoftplusImpl);
@@ -124,8 +146,9 @@ void Activate(Activation activation, const float* x, float* out, size_t count) {
   HWY_DYNAMIC_DISPATCH(ActivateImpl)(activation, x, out, count);
 }
 
-void SiluMul(const float* gate, const float* up, float* out, size_t count) {
-  HWY_DYNAMIC_DISPATCH(SiluMulImpl)(gate, up, out, count);
+void GatedActivation(Activation activation, const float* gate, const float* up,
+                     float* out, size_t count) {
+  HWY_DYNAMIC_DISPATCH(GatedActivationImpl)(activation, gate, up, out, count);
 }
 
 void AddScaled(float scale, const float* x, float* out, size_t count) {

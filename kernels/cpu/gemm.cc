@@ -94,6 +94,9 @@ HWY_INLINE void Finish(const GemmParams& p, const float* tile, size_t ldt,
     case Activation::kRelu2:
       FinishTile<Activation::kRelu2>(p, tile, ldt, row, rows, panel, panels);
       break;
+    case Activation::kSigmoid:
+      FinishTile<Activation::kSigmoid>(p, tile, ldt, row, rows, panel, panels);
+      break;
   }
 }
 

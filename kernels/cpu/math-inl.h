@@ -86,6 +86,8 @@ HWY_INLINE VF ActivateVector(VF x) {
     return Silu(x);
   } else if constexpr (kActivation == Activation::kRelu2) {
     return Relu2(x);
+  } else if constexpr (kActivation == Activation::kSigmoid) {
+    return Sigmoid(x);
   } else {
     return x;
   }

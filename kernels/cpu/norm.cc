@@ -66,12 +66,25 @@ void LayerNormRows(const LayerNormParams& p, size_t begin, size_t end) {
   }
 }
 
-struct GateOp {  // in[0] * silu(in[1])
+template <Activation kActivation>
+struct GateOp {  // in[0] * activation(in[1])
   HWY_INLINE void Run(const float* const* in, float* out) const {
     const DF d;
-    hn::StoreU(hn::Mul(hn::LoadU(d, in[0]), Silu(hn::LoadU(d, in[1]))), d, out);
+    const VF gate = ActivateVector<kActivation>(hn::LoadU(d, in[1]));
+    hn::StoreU(hn::Mul(hn::LoadU(d, in[0]), gate), d, out);
   }
 };
+
+// out = x * activation(gate)
+HWY_INLINE void Gate(Activation activation, const float* x, const float* gate,
+                     float* out, size_t count) {
+  const float* const in[2] = {x, gate};
+  if (activation == Activation::kSigmoid) {
+    ForEachVector(in, out, count, GateOp<Activation::kSigmoid>());
+  } else {
+    ForEachVector(in, out, count, GateOp<Activation::kSilu>());
+  }
+}
 
 struct ScaleWeightOp {  // in[0] * scale * (in[1] + offset)
   float scale;
@@ -94,8 +107,7 @@ void RmsNormRows(const RmsNormParams& p, size_t begin, size_t end) {
       const float* weight = p.weight + (p.weight_shared_by_groups ? 0 : at);
       float* out = p.out + r * p.ldo + at;
       if (gate != nullptr && p.gate_order == GateOrder::kGateFirst) {
-        const float* const in[2] = {x, gate};
-        ForEachVector(in, out, width, GateOp());
+        Gate(p.gate_activation, x, gate, out, width);
         x = out;
       }
       const float mean_square =
@@ -104,8 +116,7 @@ void RmsNormRows(const RmsNormParams& p, size_t begin, size_t end) {
       const float* const in[2] = {x, weight};
       ForEachVector(in, out, width, ScaleWeightOp{scale, p.weight_offset});
       if (gate != nullptr && p.gate_order == GateOrder::kNormFirst) {
-        const float* const normed[2] = {out, gate};
-        ForEachVector(normed, out, width, GateOp());
+        Gate(p.gate_activation, out, gate, out, width);
       }
     }
   }

@@ -171,7 +171,7 @@ void SsdHead(const SsdParams& p, size_t begin, size_t end, size_t head,
   }
 }
 
-// row = decay * row + scale * b; returns row . c
+// row = decay * row + scale * b; returns the old row . c
 HWY_INLINE float StepRow(float* row, const float* b, const float* c, size_t n,
                          float decay, float scale) {
   const DF d;
@@ -183,16 +183,16 @@ HWY_INLINE float StepRow(float* row, const float* b, const float* c, size_t n,
     BRAID_UNROLL
     for (size_t j = 0; j < kVecs; ++j) {
       const size_t at = i + j * kLanes;
-      const VF s = hn::MulAdd(vscale, hn::LoadU(d, b + at),
-                              hn::Mul(vdecay, hn::LoadU(d, row + at)));
-      hn::StoreU(s, d, row + at);
-      sums.v[j] = hn::MulAdd(s, hn::LoadU(d, c + at), sums.v[j]);
+      const VF old = hn::LoadU(d, row + at);
+      sums.v[j] = hn::MulAdd(old, hn::LoadU(d, c + at), sums.v[j]);
+      hn::StoreU(hn::MulAdd(vscale, hn::LoadU(d, b + at), hn::Mul(vdecay, old)),
+                 d, row + at);
     }
   }
   float total = FastTotal(sums);
   for (; i < n; ++i) {
-    row[i] = decay * row[i] + scale * b[i];
     total += row[i] * c[i];
+    row[i] = decay * row[i] + scale * b[i];
   }
   return total;
 }
@@ -209,11 +209,14 @@ void SsdStepHead(const SsdParams& p, size_t head) {
     const float* b = p.b + t * p.ldb + group * n;
     const float* c = p.c + t * p.ldc + group * n;
     float* y = p.y + t * p.ldy + head * dim;
+    // As in a chunk, y comes from the old state and the new token apart: where
+    // the two cancel, a sum over the new state would keep its rounding.
+    const float direct = dt * DotProduct</*kFixedOrder=*/true>(b, c, n) + skip;
     for (size_t i = 0; i < dim; ++i) {
       const float value = x[i];
-      y[i] =
-          StepRow(p.state + (head * dim + i) * n, b, c, n, decay, dt * value) +
-          skip * value;
+      const float from_state =
+          StepRow(p.state + (head * dim + i) * n, b, c, n, decay, dt * value);
+      y[i] = decay * from_state + direct * value;
     }
   }
 }

@@ -116,6 +116,77 @@ TEST(CachedAttention, AgreesWithDefinition) {
   });
 }
 
+TEST(CachedAttention, ValuesMayHaveAnotherWidthThanKeys) {
+  ThreadPool pool(3);
+  ForEachTarget([&] {
+    for (const CacheCase& c : kCacheCases) {
+      for (const size_t value_dim : {size_t{1}, c.dim / 2 + 3, c.dim * 2 + 1}) {
+        const size_t ldkv = c.kv_heads * c.dim + 3;
+        const size_t ldv = c.kv_heads * value_dim + 1;
+        const size_t ldo = c.heads * value_dim;
+        const std::vector<float> q = Random(c.m * c.heads * c.dim, 1, -2, 2);
+        const std::vector<float> k = Random(c.t * ldkv, 2, -2, 2);
+        const std::vector<float> v = Random(c.t * ldv, 3, -2, 2);
+        std::vector<float> out(c.m * ldo);
+        const CachedAttentionParams p{.q = q.data(),
+                                      .ldq = c.heads * c.dim,
+                                      .m = c.m,
+                                      .k_cache = k.data(),
+                                      .v_cache = v.data(),
+                                      .ldkv = ldkv,
+                                      .ldv = ldv,
+                                      .t = c.t,
+                                      .heads = c.heads,
+                                      .kv_heads = c.kv_heads,
+                                      .head_dim = c.dim,
+                                      .value_dim = value_dim,
+                                      .scale = 0.3f,
+                                      .out = out.data(),
+                                      .ldo = ldo};
+        CachedAttention(p, &pool);
+        EXPECT_LT(reference::MaxError(out, reference::CachedAttention(p)), 2e-5)
+            << c.m << " of " << c.t << ", keys of " << c.dim << ", values of "
+            << value_dim;
+      }
+    }
+  });
+}
+
+// Latent attention: one key/value head, whose values are the first columns of
+// its keys. The result does not depend on how the heads are dealt to threads.
+TEST(CachedAttention, ValuesMayLieInsideTheKeys) {
+  ThreadPool pool(3);
+  ForEachTarget([&] {
+    const size_t heads = 13, dim = 75, value_dim = 66, t = 150;
+    const std::vector<float> k = Random(t * dim, 2, -2, 2);
+    for (const size_t m : {1, 2, 20}) {
+      const std::vector<float> q = Random(m * heads * dim, 1, -2, 2);
+      std::vector<float> out(m * heads * value_dim);
+      CachedAttentionParams p{.q = q.data(),
+                              .ldq = heads * dim,
+                              .m = m,
+                              .k_cache = k.data(),
+                              .v_cache = k.data(),
+                              .ldkv = dim,
+                              .t = t,
+                              .heads = heads,
+                              .kv_heads = 1,
+                              .head_dim = dim,
+                              .value_dim = value_dim,
+                              .scale = 0.2f,
+                              .out = out.data(),
+                              .ldo = heads * value_dim};
+      CachedAttention(p, &pool);
+      EXPECT_LT(reference::MaxError(out, reference::CachedAttention(p)), 2e-5)
+          << m;
+      std::vector<float> alone(out.size());
+      p.out = alone.data();
+      CachedAttention(p, nullptr);
+      EXPECT_EQ(out, alone) << m;
+    }
+  });
+}
+
 TEST(CachedAttention, LargeScoresDoNotOverflow) {
   ForEachTarget([] {
     const size_t t = 200, dim = 16;

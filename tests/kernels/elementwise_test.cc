@@ -45,12 +45,13 @@ TEST(Activate, GeluHasF32AccuracyInBothTails) {
   });
 }
 
-TEST(Activate, SiluAndRelu2) {
+TEST(Activate, SiluRelu2AndSigmoid) {
   ForEachTarget([] {
     const std::vector<float> x = Range();
     std::vector<float> y(x.size());
     for (const Activation activation :
-         {Activation::kSilu, Activation::kRelu2, Activation::kNone}) {
+         {Activation::kSilu, Activation::kRelu2, Activation::kSigmoid,
+          Activation::kNone}) {
       Activate(activation, x.data(), y.data(), x.size());
       for (size_t i = 0; i < x.size(); ++i) {
         const double exact = reference::Activate(activation, x[i]);
@@ -71,6 +72,10 @@ TEST(Activate, ExtremesDoNotOverflow) {
       for (size_t i = 0; i < x.size(); ++i) {
         EXPECT_EQ(y[i], x[i] > 0 ? x[i] : 0.0f) << x[i];
       }
+    }
+    Activate(Activation::kSigmoid, x.data(), y.data(), x.size());
+    for (size_t i = 0; i < x.size(); ++i) {
+      EXPECT_EQ(y[i], x[i] > 0 ? 1.0f : x[i] < 0 ? 0.0f : 0.5f) << x[i];
     }
     Softplus(x.data(), x.size(), nullptr, 1, x.size(), y.data(), x.size());
     for (size_t i = 0; i < x.size(); ++i) {
@@ -107,17 +112,27 @@ TEST(Softplus, HasF32AccuracyWithAndWithoutBias) {
   });
 }
 
-TEST(SiluMul, AgreesAtEverySizeAndInPlace) {
+TEST(GatedActivation, AgreesAtEverySizeAndInPlace) {
   ForEachTarget([] {
-    for (const size_t n : kSizes) {
-      const std::vector<float> gate = Random(n, 1, -8, 8);
-      std::vector<float> up = Random(n, 2, -8, 8);
-      std::vector<double> expected(n);
-      for (size_t i = 0; i < n; ++i) {
-        expected[i] = reference::Silu(gate[i]) * up[i];
+    for (const Activation activation :
+         {Activation::kNone, Activation::kGelu, Activation::kSilu,
+          Activation::kRelu2, Activation::kSigmoid}) {
+      for (const size_t n : kSizes) {
+        std::vector<float> gate = Random(n, 1, -8, 8);
+        std::vector<float> up = Random(n, 2, -8, 8);
+        std::vector<double> expected(n);
+        for (size_t i = 0; i < n; ++i) {
+          expected[i] = reference::Activate(activation, gate[i]) * up[i];
+        }
+        std::vector<float> out(n);
+        GatedActivation(activation, gate.data(), up.data(), out.data(), n);
+        EXPECT_LT(reference::MaxError(out, expected), 1e-6) << n;
+        out = up;
+        GatedActivation(activation, gate.data(), out.data(), out.data(), n);
+        EXPECT_LT(reference::MaxError(out, expected), 1e-6) << n;
+        GatedActivation(activation, gate.data(), up.data(), gate.data(), n);
+        EXPECT_LT(reference::MaxError(gate, expected), 1e-6) << n;
       }
-      SiluMul(gate.data(), up.data(), up.data(), n);
-      EXPECT_LT(reference::MaxError(up, expected), 1e-6) << n;
     }
   });
 }

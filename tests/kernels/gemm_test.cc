@@ -57,7 +57,7 @@ TEST(Gemm, AgreesWithDefinition) {
       ASSERT_EQ(packed.k(), s.k);
       for (const Activation activation :
            {Activation::kNone, Activation::kGelu, Activation::kSilu,
-            Activation::kRelu2}) {
+            Activation::kRelu2, Activation::kSigmoid}) {
         for (const bool extras : {false, true}) {
           const float* use_bias = extras ? bias.data() : nullptr;
           const float* use_residual = extras ? residual.data() : nullptr;

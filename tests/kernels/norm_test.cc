@@ -98,9 +98,14 @@ TEST(RmsNorm, AgreesWithDefinitionInEveryVariant) {
                 p.gate_order = order;
                 p.weight_shared_by_groups = shared;
                 p.weight_offset = offset;
-                RmsNorm(p, &pool);
-                ASSERT_LT(reference::MaxError(out, reference::RmsNorm(p)), 2e-6)
-                    << groups << " groups of " << width;
+                for (const Activation gate_activation :
+                     {Activation::kSilu, Activation::kSigmoid}) {
+                  p.gate_activation = gate_activation;
+                  RmsNorm(p, &pool);
+                  ASSERT_LT(reference::MaxError(out, reference::RmsNorm(p)),
+                            2e-6)
+                      << groups << " groups of " << width;
+                }
               }
             }
           }

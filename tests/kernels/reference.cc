@@ -35,6 +35,8 @@ double Activate(Activation activation, double x) {
       return Silu(x);
     case Activation::kRelu2:
       return x > 0.0 ? x * x : 0.0;
+    case Activation::kSigmoid:
+      return 1.0 / (1.0 + std::exp(-x));
   }
   return HUGE_VAL;
 }
@@ -85,7 +87,7 @@ std::vector<double> RmsNorm(const RmsNormParams& p) {
       const auto value = [&](size_t i) -> double {
         const double x = p.x[r * p.ldx + i];
         return p.gate != nullptr && p.gate_order == GateOrder::kGateFirst
-                   ? x * Silu(p.gate[r * p.ldg + i])
+                   ? x * Activate(p.gate_activation, p.gate[r * p.ldg + i])
                    : x;
       };
       for (size_t i = g * width; i < (g + 1) * width; ++i) {
@@ -97,7 +99,7 @@ std::vector<double> RmsNorm(const RmsNormParams& p) {
             p.weight_offset;
         double v = value(i) / std::sqrt(squares / width + p.epsilon) * weight;
         if (p.gate != nullptr && p.gate_order == GateOrder::kNormFirst) {
-          v *= Silu(p.gate[r * p.ldg + i]);
+          v *= Activate(p.gate_activation, p.gate[r * p.ldg + i]);
         }
         out[r * p.dim + i] = v;
       }
@@ -109,13 +111,14 @@ std::vector<double> RmsNorm(const RmsNormParams& p) {
 namespace {
 
 // softmax(scale * q . k) v for one query over `count` keys.
-void Attend(const float* q, const float* k, const float* v, size_t ld,
-            size_t count, size_t dim, double scale, double* out) {
+void Attend(const float* q, const float* k, size_t ldk, const float* v,
+            size_t ldv, size_t count, size_t dim, size_t value_dim,
+            double scale, double* out) {
   std::vector<double> weights(count);
   double max = -HUGE_VAL;
   for (size_t j = 0; j < count; ++j) {
     for (size_t i = 0; i < dim; ++i) {
-      weights[j] += static_cast<double>(q[i]) * k[j * ld + i];
+      weights[j] += static_cast<double>(q[i]) * k[j * ldk + i];
     }
     weights[j] *= scale;
     max = std::max(max, weights[j]);
@@ -123,8 +126,8 @@ void Attend(const float* q, const float* k, const float* v, size_t ld,
   double sum = 0.0;
   for (double& weight : weights) sum += weight = std::exp(weight - max);
   for (size_t j = 0; j < count; ++j) {
-    for (size_t i = 0; i < dim; ++i) {
-      out[i] += weights[j] / sum * v[j * ld + i];
+    for (size_t i = 0; i < value_dim; ++i) {
+      out[i] += weights[j] / sum * v[j * ldv + i];
     }
   }
 }
@@ -139,8 +142,8 @@ std::vector<double> PackedAttention(const PackedAttentionParams& p) {
     for (size_t h = 0; h < p.heads; ++h) {
       const size_t at = first * p.ld + h * p.head_dim;
       for (size_t t = first; t < p.offsets[s + 1]; ++t) {
-        Attend(p.q + t * p.ld + h * p.head_dim, p.k + at, p.v + at, p.ld,
-               p.offsets[s + 1] - first, p.head_dim, p.scale,
+        Attend(p.q + t * p.ld + h * p.head_dim, p.k + at, p.ld, p.v + at, p.ld,
+               p.offsets[s + 1] - first, p.head_dim, p.head_dim, p.scale,
                out.data() + t * width + h * p.head_dim);
       }
     }
@@ -149,14 +152,16 @@ std::vector<double> PackedAttention(const PackedAttentionParams& p) {
 }
 
 std::vector<double> CachedAttention(const CachedAttentionParams& p) {
-  const size_t width = p.heads * p.head_dim;
+  const size_t value_dim = p.value_dim == 0 ? p.head_dim : p.value_dim;
+  const size_t width = p.heads * value_dim;
   std::vector<double> out(p.m * width);
   for (size_t i = 0; i < p.m; ++i) {
     for (size_t h = 0; h < p.heads; ++h) {
-      const size_t kv = h / (p.heads / p.kv_heads) * p.head_dim;
-      Attend(p.q + i * p.ldq + h * p.head_dim, p.k_cache + kv, p.v_cache + kv,
-             p.ldkv, p.t - p.m + i + 1, p.head_dim, p.scale,
-             out.data() + i * width + h * p.head_dim);
+      const size_t kv = h / (p.heads / p.kv_heads);
+      Attend(p.q + i * p.ldq + h * p.head_dim, p.k_cache + kv * p.head_dim,
+             p.ldkv, p.v_cache + kv * value_dim, p.ldv == 0 ? p.ldkv : p.ldv,
+             p.t - p.m + i + 1, p.head_dim, value_dim, p.scale,
+             out.data() + i * width + h * value_dim);
     }
   }
   return out;
@@ -180,6 +185,60 @@ std::vector<double> CausalConv1d(const CausalConv1dParams& p,
   }
   state->assign(in.end() - (p.kernel - 1) * p.channels, in.end());
   return out;
+}
+
+std::vector<double> DeltaRule(const DeltaRuleParams& p,
+                              std::vector<double>* state) {
+  std::vector<double> y(p.tokens * p.value_heads * p.value_dim);
+  for (size_t t = 0; t < p.tokens; ++t) {
+    for (size_t h = 0; h < p.value_heads; ++h) {
+      const size_t key_head = h / (p.value_heads / p.key_heads);
+      const float* q = p.q + t * p.ldq + key_head * p.key_dim;
+      const float* k = p.k + t * p.ldk + key_head * p.key_dim;
+      double* s = state->data() + h * p.key_dim * p.value_dim;
+      for (size_t c = 0; c < p.key_dim; ++c) {
+        const double g =
+            p.g[t * p.ldg + (p.decay_per_key_channel ? h * p.key_dim + c : h)];
+        for (size_t i = 0; i < p.value_dim; ++i) {
+          s[c * p.value_dim + i] *= std::exp(g);
+        }
+      }
+      for (size_t i = 0; i < p.value_dim; ++i) {
+        double update = p.v[t * p.ldv + h * p.value_dim + i];
+        for (size_t c = 0; c < p.key_dim; ++c) {
+          update -= s[c * p.value_dim + i] * k[c];
+        }
+        update *= p.beta[t * p.ldbeta + h];
+        double sum = 0.0;
+        for (size_t c = 0; c < p.key_dim; ++c) {
+          s[c * p.value_dim + i] += k[c] * update;
+          sum += s[c * p.value_dim + i] * q[c];
+        }
+        y[(t * p.value_heads + h) * p.value_dim + i] = sum;
+      }
+    }
+  }
+  return y;
+}
+
+std::vector<double> SelectiveScan(const SelectiveScanParams& p,
+                                  std::vector<double>* state) {
+  std::vector<double> y(p.tokens * p.channels);
+  for (size_t t = 0; t < p.tokens; ++t) {
+    for (size_t c = 0; c < p.channels; ++c) {
+      const double x = p.x[t * p.ldx + c];
+      const double dt = p.dt[t * p.lddt + c];
+      double sum = p.d == nullptr ? 0.0 : p.d[c] * x;
+      for (size_t n = 0; n < p.state_dim; ++n) {
+        double& s = (*state)[c * p.state_dim + n];
+        s = std::exp(dt * p.a[c * p.state_dim + n]) * s +
+            dt * p.b[t * p.ldb + n] * x;
+        sum += s * p.c[t * p.ldc + n];
+      }
+      y[t * p.channels + c] = sum;
+    }
+  }
+  return y;
 }
 
 std::vector<double> Ssd(const SsdParams& p, std::vector<double>* state) {

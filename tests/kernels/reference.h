@@ -9,7 +9,9 @@
 #include "kernels/activation.h"
 #include "kernels/attention.h"
 #include "kernels/conv1d.h"
+#include "kernels/delta_rule.h"
 #include "kernels/norm.h"
+#include "kernels/selective_scan.h"
 #include "kernels/ssd.h"
 
 namespace braid::kernels::reference {
@@ -36,6 +38,10 @@ std::vector<double> PackedAttention(const PackedAttentionParams& p);
 std::vector<double> CachedAttention(const CachedAttentionParams& p);
 std::vector<double> CausalConv1d(const CausalConv1dParams& p,
                                  std::vector<double>* state);
+std::vector<double> DeltaRule(const DeltaRuleParams& p,
+                              std::vector<double>* state);
+std::vector<double> SelectiveScan(const SelectiveScanParams& p,
+                                  std::vector<double>* state);
 std::vector<double> Ssd(const SsdParams& p, std::vector<double>* state);
 
 }  // namespace braid::kernels::reference

@@ -1,0 +1,236 @@
+#include "kernels/delta_rule.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "kernels/thread_pool.h"
+#include "tests/kernels/reference.h"
+#include "tests/kernels/targets.h"
+
+namespace braid::kernels {
+namespace {
+
+using reference::Random;
+
+struct Shape {
+  size_t key_heads, value_heads, key_dim, value_dim;
+};
+
+constexpr Shape kShapes[] = {{1, 1, 1, 1},    {2, 4, 16, 16}, {3, 3, 20, 33},
+                             {1, 3, 33, 20},  {2, 2, 7, 48},  {1, 2, 64, 5},
+                             {1, 2, 128, 128}};
+
+// Scales each of the rows of `dim` to the norm `norm`.
+void Normalise(size_t dim, float norm, std::vector<float>* rows) {
+  for (size_t at = 0; at < rows->size(); at += dim) {
+    double squares = 0.0;
+    for (size_t i = 0; i < dim; ++i)
+      squares += (*rows)[at + i] * (*rows)[at + i];
+    const float scale = norm / static_cast<float>(std::sqrt(squares + 1e-12));
+    for (size_t i = 0; i < dim; ++i) (*rows)[at + i] *= scale;
+  }
+}
+
+// Inputs of `tokens` tokens, with gaps between the rows of v, g and beta. The
+// decays are strong for the first and for some heads weak.
+struct Inputs {
+  Inputs(const Shape& shape, bool per_channel, size_t tokens, unsigned seed,
+         float strongest = -3.0f)
+      : s(shape),
+        channels(per_channel),
+        q(Random(tokens * s.key_heads * s.key_dim, seed)),
+        k(Random(tokens * s.key_heads * s.key_dim, seed + 1)),
+        ldv(s.value_heads * s.value_dim + 3),
+        v(Random(tokens * ldv, seed + 2)),
+        ldg(s.value_heads * (per_channel ? s.key_dim : 1) + 1),
+        g(Random(tokens * ldg, seed + 3, -1.0f, 0.0f)),
+        ldbeta(s.value_heads + 2),
+        beta(Random(tokens * ldbeta, seed + 4, 0.0f, 2.0f)) {
+    Normalise(s.key_dim, 1.0f, &q);
+    Normalise(s.key_dim, 1.0f, &k);
+    // Small numbers are the common ones, and the only ones under which a state
+    // lives for longer than a chunk.
+    for (float& value : g) value = strongest * std::pow(-value, 8.0f);
+  }
+
+  DeltaRuleParams Params(size_t begin, size_t end, float* state,
+                         float* y) const {
+    const size_t key_width = s.key_heads * s.key_dim;
+    const size_t value_width = s.value_heads * s.value_dim;
+    return {.tokens = end - begin,
+            .key_heads = s.key_heads,
+            .value_heads = s.value_heads,
+            .key_dim = s.key_dim,
+            .value_dim = s.value_dim,
+            .q = q.data() + begin * key_width,
+            .ldq = key_width,
+            .k = k.data() + begin * key_width,
+            .ldk = key_width,
+            .v = v.data() + begin * ldv,
+            .ldv = ldv,
+            .g = g.data() + begin * ldg,
+            .ldg = ldg,
+            .decay_per_key_channel = channels,
+            .beta = beta.data() + begin * ldbeta,
+            .ldbeta = ldbeta,
+            .state = state,
+            .y = y + begin * value_width,
+            .ldy = value_width};
+  }
+
+  size_t StateSize() const { return s.value_heads * s.key_dim * s.value_dim; }
+  size_t Width() const { return s.value_heads * s.value_dim; }
+
+  Shape s;
+  bool channels;
+  std::vector<float> q, k;
+  size_t ldv;
+  std::vector<float> v;
+  size_t ldg;
+  std::vector<float> g;
+  size_t ldbeta;
+  std::vector<float> beta;
+};
+
+// Runs both forms from the same state and compares them with the definition.
+void ExpectBothAgree(const Inputs& in, size_t tokens, ThreadPool* pool,
+                     double tolerance = 1e-5) {
+  const std::vector<float> start = Random(in.StateSize(), 9);
+  std::vector<double> expected_state(start.begin(), start.end());
+  std::vector<float> state = start;
+  std::vector<float> y(tokens * in.Width());
+  const DeltaRuleParams p = in.Params(0, tokens, state.data(), y.data());
+  const std::vector<double> expected = reference::DeltaRule(p, &expected_state);
+  for (const bool chunks : {true, false}) {
+    state = start;
+    y.assign(y.size(), 0.0f);
+    (chunks ? DeltaRulePrefill : DeltaRuleStep)(p, pool);
+    EXPECT_LT(reference::MaxError(y, expected), tolerance)
+        << (chunks ? "chunks" : "steps") << " of " << tokens << ", "
+        << in.s.key_dim << "x" << in.s.value_dim << ", " << in.channels;
+    EXPECT_LT(reference::MaxError(state, expected_state), tolerance)
+        << (chunks ? "chunks" : "steps") << " of " << tokens << ", "
+        << in.s.key_dim << "x" << in.s.value_dim << ", " << in.channels;
+  }
+}
+
+TEST(DeltaRule, ChunksAndStepsAgreeWithTheRecurrence) {
+  ThreadPool pool(3);
+  ForEachTarget([&] {
+    for (const Shape& s : kShapes) {
+      for (const bool per_channel : {false, true}) {
+        // Around the smallest chunk, blocks of 16, one chunk, and several.
+        for (const size_t tokens : {1, 7, 8, 15, 17, 33, 63, 64, 65, 200}) {
+          ExpectBothAgree(Inputs(s, per_channel, tokens, 7), tokens, &pool);
+        }
+      }
+    }
+  });
+}
+
+// Decays that leave nothing of a state within two tokens, beside ones that keep
+// all of it: exp(-G) would overflow, and G be too large for its differences.
+TEST(DeltaRule, SurvivesStrongDecay) {
+  ForEachTarget([] {
+    for (const bool per_channel : {false, true}) {
+      const Shape s{1, 2, 24, 20};
+      const size_t tokens = 150;
+      Inputs in(s, per_channel, tokens, 5);
+      for (size_t i = 0; i < in.g.size(); i += 3) in.g[i] = -50.0f;
+      for (size_t i = 1; i < in.g.size(); i += 3) in.g[i] = 0.0f;
+      ExpectBothAgree(in, tokens, nullptr);
+      // One channel (or head) dies at once, the others live on.
+      for (size_t i = 0; i < in.g.size(); ++i) {
+        in.g[i] = i % in.ldg == 0 ? -50.0f : -0.001f;
+      }
+      ExpectBothAgree(in, tokens, nullptr);
+      for (float& g : in.g) g = -50.0f;
+      ExpectBothAgree(in, tokens, nullptr);
+    }
+  });
+}
+
+// Nothing is forgotten, and each token reflects the state at its key.
+TEST(DeltaRule, SurvivesReflectionsWithoutDecay) {
+  ForEachTarget([] {
+    for (const bool per_channel : {false, true}) {
+      const Shape s{2, 2, 32, 24};
+      const size_t tokens = 130;
+      Inputs in(s, per_channel, tokens, 5, 0.0f);
+      for (float& beta : in.beta) beta = 2.0f;
+      ExpectBothAgree(in, tokens, nullptr);
+      // The same key again and again: the triangular system is as far from a
+      // diagonal one as it gets, and with beta = 2 the recurrence v - S^T k
+      // neither damps an error nor lets errors average out.
+      const size_t width = s.key_heads * s.key_dim;
+      for (size_t i = width; i < in.k.size(); ++i) in.k[i] = in.k[i - width];
+      for (const float beta : {0.5f, 1.0f, 2.0f}) {
+        in.beta.assign(in.beta.size(), beta);
+        ExpectBothAgree(in, tokens, nullptr, beta < 2.0f ? 1e-5 : 1e-4);
+      }
+    }
+  });
+}
+
+TEST(DeltaRule, MayBeCutAnywhere) {
+  std::mt19937 random(11);
+  ForEachTarget([&] {
+    for (const bool per_channel : {false, true}) {
+      const Shape s{2, 4, 20, 24};
+      const size_t tokens = 230;
+      const Inputs in(s, per_channel, tokens, 3);
+      std::vector<float> state(in.StateSize(), 0.0f);
+      std::vector<float> y(tokens * in.Width());
+      std::vector<double> expected_state(state.begin(), state.end());
+      const std::vector<double> expected = reference::DeltaRule(
+          in.Params(0, tokens, state.data(), y.data()), &expected_state);
+      for (int trial = 0; trial < 8; ++trial) {
+        state.assign(state.size(), 0.0f);
+        y.assign(y.size(), 0.0f);
+        for (size_t begin = 0; begin < tokens;) {
+          const size_t end =
+              std::min<size_t>(tokens, begin + random() % 100 + 1);
+          DeltaRulePrefill(in.Params(begin, end, state.data(), y.data()),
+                           nullptr);
+          begin = end;
+        }
+        EXPECT_LT(reference::MaxError(y, expected), 1e-5);
+        EXPECT_LT(reference::MaxError(state, expected_state), 1e-5);
+      }
+    }
+  });
+}
+
+TEST(DeltaRule, WorksInPlaceAndAlikeForAnyNumberOfThreads) {
+  ThreadPool pool(3);
+  ForEachTarget([&] {
+    for (const bool per_channel : {false, true}) {
+      const Shape s{2, 6, 40, 50};
+      for (const size_t tokens : {3, 100}) {
+        Inputs in(s, per_channel, tokens, 5);
+        std::vector<float> state(in.StateSize(), 0.25f);
+        std::vector<float> y(tokens * in.Width());
+        DeltaRuleParams p = in.Params(0, tokens, state.data(), y.data());
+        DeltaRulePrefill(p, nullptr);
+        std::vector<float> other_state(in.StateSize(), 0.25f);
+        p.state = other_state.data();
+        p.y = in.v.data();
+        p.ldy = in.ldv;
+        DeltaRulePrefill(p, &pool);
+        EXPECT_EQ(state, other_state);
+        for (size_t t = 0; t < tokens; ++t) {
+          EXPECT_TRUE(std::equal(y.begin() + t * in.Width(),
+                                 y.begin() + (t + 1) * in.Width(),
+                                 in.v.begin() + t * in.ldv));
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace braid::kernels
