@@ -40,7 +40,7 @@ absl::StatusOr<std::string> MessagesJson(
     // `dump` throws on invalid UTF-8 unless told to replace it; compare.
     const std::string text =
         message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    const nlohmann::json back = nlohmann::json::parse(text, nullptr, false);
+    const auto back = nlohmann::ordered_json::parse(text, nullptr, false);
     if (back != message) {
       return absl::InvalidArgumentError(
           absl::StrCat("messages[", i, "]: not UTF-8"));

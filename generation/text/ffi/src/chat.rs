@@ -98,7 +98,8 @@ fn without_generation_tags(source: &str) -> String {
     let mut rest = source;
     while let Some(open) = rest.find("{%") {
         out.push_str(&rest[..open]);
-        let Some(close) = rest[open..].find("%}") else {
+        // Behind the opening: `{%}` is not a tag.
+        let Some(close) = rest[open + 2..].find("%}").map(|at| at + 2) else {
             rest = &rest[open..];
             break;
         };

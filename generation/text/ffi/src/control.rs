@@ -63,14 +63,15 @@ impl ControlTokens {
 
     /// Breaks `content` up with `mark`, a character that does not occur in it,
     /// so that no control token can begin, lie or end in it: after every
-    /// character that begins one, and in front where the text could complete
-    /// one that the template began.
+    /// character that begins one (on both sides of one that is a whole control
+    /// token), and in front where the text could complete one that the template
+    /// began.
     pub fn mark(&self, content: &str, mark: char) -> String {
         let mut out = String::with_capacity(content.len() + content.len() / 8);
         let start = content.len() - content.trim_start().len();
         let completes = self.completes(&content[start..]);
         for (at, c) in content.char_indices() {
-            if at == start && completes {
+            if (at == start && completes) || self.is_whole(c) {
                 out.push(mark);
             }
             out.push(c);
@@ -79,6 +80,15 @@ impl ControlTokens {
             }
         }
         out
+    }
+
+    /// Whether one character is a control token by itself.
+    fn is_whole(&self, c: char) -> bool {
+        self.first_chars.contains(&c)
+            && self
+                .tokens
+                .iter()
+                .any(|token| token.content.len() == c.len_utf8() && token.content.starts_with(c))
     }
 
     fn completes(&self, text: &str) -> bool {
@@ -93,11 +103,14 @@ impl ControlTokens {
         })
     }
 
-    fn find_at(&self, text: &str, at: usize) -> Option<&ControlToken> {
+    fn find_at(&self, text: &str, at: usize, mark: char) -> Option<&ControlToken> {
         let rest = &text[at..];
         let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         self.tokens.iter().find(|token| {
             rest.starts_with(&token.content)
+                && !(text[..at].ends_with(mark)
+                    && token.content.chars().nth(1).is_none()
+                    && rest[token.content.len()..].starts_with(mark))
                 && !(token.single_word
                     && (word(text[..at].chars().next_back())
                         || word(rest[token.content.len()..].chars().next())))
@@ -118,7 +131,7 @@ impl ControlTokens {
         while at < rendered.len() {
             let c = rendered[at..].chars().next().unwrap_or(' ');
             let found = if self.first_chars.contains(&c) {
-                self.find_at(rendered, at)
+                self.find_at(rendered, at, mark)
             } else {
                 None
             };

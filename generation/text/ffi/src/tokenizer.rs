@@ -1,6 +1,7 @@
 //! A `tokenizer.json`, opened for trusted and for untrusted text.
 
 use std::collections::{BTreeSet, HashSet};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -103,6 +104,19 @@ impl TextTokenizer {
         fields.insert("truncation".into(), Value::Null);
         fields.insert("padding".into(), Value::Null);
         let trusting = parse(&json)?;
+        // Callers hold ids as i32.
+        if let Some((token, id)) = trusting
+            .get_vocab(true)
+            .into_iter()
+            .find(|(_, id)| i32::try_from(*id).is_err())
+        {
+            return Err(format!("the token {token:?} has the id {id}"));
+        }
+        // The library panics if the post-processor's template names a token
+        // that it does not define: better now than in every request.
+        if catch_unwind(AssertUnwindSafe(|| trusting.encode("a", true))).is_err() {
+            return Err("its parts do not fit together".into());
+        }
 
         if let Some(added) = json.get_mut("added_tokens").and_then(Value::as_array_mut) {
             for token in added {
