@@ -119,7 +119,7 @@ const TensorView* Checkpoint::Find(absl::string_view name) const {
   return found == tensors_.end() ? nullptr : found->second;
 }
 
-absl::StatusOr<std::vector<float>> Checkpoint::ReadF32(
+absl::StatusOr<const TensorView*> Checkpoint::Checked(
     absl::string_view name, absl::Span<const int64_t> shape) const {
   const TensorView* tensor = Find(name);
   if (tensor == nullptr) {
@@ -137,8 +137,33 @@ absl::StatusOr<std::vector<float>> Checkpoint::ReadF32(
         absl::StrCat(directory_, ": tensor \"", name, "\" has the dtype ",
                      tensor->dtype_name, "; F32, F16 and BF16 are supported"));
   }
-  std::vector<float> values(static_cast<size_t>(tensor->elements));
-  WidenToF32(tensor->dtype, tensor->data, tensor->elements, values.data());
+  return tensor;
+}
+
+absl::StatusOr<std::vector<float>> Checkpoint::ReadF32(
+    absl::string_view name, absl::Span<const int64_t> shape) const {
+  absl::StatusOr<const TensorView*> tensor = Checked(name, shape);
+  if (!tensor.ok()) return tensor.status();
+  std::vector<float> values(static_cast<size_t>((*tensor)->elements));
+  WidenToF32((*tensor)->dtype, (*tensor)->data, (*tensor)->elements,
+             values.data());
+  return values;
+}
+
+absl::StatusOr<std::vector<float>> Checkpoint::ReadSliceF32(
+    absl::string_view name, absl::Span<const int64_t> shape,
+    int64_t index) const {
+  absl::StatusOr<const TensorView*> tensor = Checked(name, shape);
+  if (!tensor.ok()) return tensor.status();
+  if (shape.empty() || index < 0 || index >= shape[0]) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        directory_, ": tensor \"", name, "\" has no entry ", index));
+  }
+  const int64_t count = (*tensor)->elements / shape[0];
+  std::vector<float> values(static_cast<size_t>(count));
+  WidenToF32((*tensor)->dtype,
+             (*tensor)->data + (*tensor)->bytes / shape[0] * index, count,
+             values.data());
   return values;
 }
 

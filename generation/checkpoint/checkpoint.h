@@ -38,9 +38,17 @@ class Checkpoint {
   // not `shape`.
   absl::StatusOr<std::vector<float>> ReadF32(
       absl::string_view name, absl::Span<const int64_t> shape) const;
+  // The same for entry `index` of the first dimension alone.
+  absl::StatusOr<std::vector<float>> ReadSliceF32(
+      absl::string_view name, absl::Span<const int64_t> shape,
+      int64_t index) const;
 
  private:
   Checkpoint() = default;
+  // The tensor, if it is there in this shape and of a type that Braid reads.
+  absl::StatusOr<const TensorView*> Checked(
+      absl::string_view name, absl::Span<const int64_t> shape) const;
+
   std::string directory_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   absl::flat_hash_map<std::string, const TensorView*> tensors_;

@@ -21,12 +21,31 @@ std::optional<double> AnyFloat(const nlohmann::json& value) {
   return std::nullopt;
 }
 
+// Nothing if it is not a whole number in [min, max].
+std::optional<int64_t> WholeNumber(const nlohmann::json& value, int64_t min,
+                                   int64_t max) {
+  const bool fits =
+      value.is_number_unsigned()
+          ? value.get<uint64_t>() <=
+                static_cast<uint64_t>(std::numeric_limits<int64_t>::max())
+          : value.is_number_integer();
+  if (!fits) return std::nullopt;
+  const int64_t number = value.get<int64_t>();
+  if (number < min || number > max) return std::nullopt;
+  return number;
+}
+
 }  // namespace
 
 const nlohmann::json* ConfigReader::Find(absl::string_view field) const {
   const auto found = json_.find(std::string(field));
   if (found == json_.end() || found->is_null()) return nullptr;
   return &*found;
+}
+
+bool ConfigReader::IsNull(absl::string_view field) const {
+  const auto found = json_.find(std::string(field));
+  return found != json_.end() && found->is_null();
 }
 
 void ConfigReader::Fail(absl::string_view field, absl::string_view what) {
@@ -42,6 +61,26 @@ void ConfigReader::Unsupported(absl::string_view field,
       absl::UnimplementedError(absl::StrCat(path_, ": ", field, ": ", what));
 }
 
+std::optional<ConfigReader> ConfigReader::Part(absl::string_view field) {
+  const nlohmann::json* value = Find(field);
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_object()) {
+    Fail(field, "must be an object");
+    return std::nullopt;
+  }
+  return ConfigReader(*value, absl::StrCat(path_, ": ", field));
+}
+
+void ConfigReader::Adopt(const absl::Status& part) { status_.Update(part); }
+
+absl::string_view ConfigReader::Spelling(
+    std::initializer_list<absl::string_view> fields) const {
+  for (absl::string_view field : fields) {
+    if (Find(field) != nullptr) return field;
+  }
+  return *fields.begin();
+}
+
 int64_t ConfigReader::Int(absl::string_view field, int64_t min, int64_t max,
                           std::optional<int64_t> absent) {
   const nlohmann::json* value = Find(field);
@@ -50,16 +89,51 @@ int64_t ConfigReader::Int(absl::string_view field, int64_t min, int64_t max,
     Fail(field, "is missing");
     return min;
   }
-  const bool fits =
-      value->is_number_unsigned()
-          ? value->get<uint64_t>() <=
-                static_cast<uint64_t>(std::numeric_limits<int64_t>::max())
-          : value->is_number_integer();
-  if (!fits || value->get<int64_t>() < min || value->get<int64_t>() > max) {
+  const std::optional<int64_t> number = WholeNumber(*value, min, max);
+  if (!number.has_value()) {
     Fail(field, absl::StrCat("must be a whole number from ", min, " to ", max));
     return min;
   }
-  return value->get<int64_t>();
+  return *number;
+}
+
+std::vector<int64_t> ConfigReader::Ints(absl::string_view field, int64_t min,
+                                        int64_t max) {
+  const nlohmann::json* value = Find(field);
+  std::vector<int64_t> numbers;
+  if (value == nullptr) return numbers;
+  if (!value->is_array()) {
+    Fail(field, "must be a list");
+    return numbers;
+  }
+  for (const nlohmann::json& item : *value) {
+    const std::optional<int64_t> number = WholeNumber(item, min, max);
+    if (!number.has_value()) {
+      Fail(field, absl::StrCat("must be a list of whole numbers from ", min,
+                               " to ", max));
+      return {};
+    }
+    numbers.push_back(*number);
+  }
+  return numbers;
+}
+
+std::vector<double> ConfigReader::Numbers(absl::string_view field) {
+  const nlohmann::json* value = Find(field);
+  std::vector<double> numbers;
+  if (value == nullptr) return numbers;
+  if (!value->is_array()) {
+    Fail(field, "must be a list");
+    return numbers;
+  }
+  for (const nlohmann::json& item : *value) {
+    if (!item.is_number() || !std::isfinite(item.get<double>())) {
+      Fail(field, "must be a list of finite numbers");
+      return {};
+    }
+    numbers.push_back(item.get<double>());
+  }
+  return numbers;
 }
 
 double ConfigReader::Number(absl::string_view field,

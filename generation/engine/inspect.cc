@@ -3,26 +3,94 @@
 #include <memory>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "generation/checkpoint/checkpoint.h"
 #include "generation/checkpoint/model_spec.h"
+#include "generation/layers/state_bytes.h"
 
 namespace braid::generation {
 namespace {
 
-uint64_t Elements(const model::TensorSpec& tensor) {
+uint64_t Elements(const std::vector<int64_t>& shape) {
   uint64_t elements = 1;
-  for (const int64_t dim : tensor.shape) elements *= dim;
+  for (const int64_t dim : shape) elements *= dim;
   return elements;
+}
+
+uint64_t Elements(const model::LinearSpec& linear) {
+  uint64_t elements = 0;
+  for (const model::TensorSpec& weight : linear.weights) {
+    elements += Elements(weight.view_shape());
+  }
+  for (const model::TensorSpec& bias : linear.biases) {
+    elements += Elements(bias.view_shape());
+  }
+  return elements;
+}
+
+struct Name {
+  const char* operator()(const model::AttentionSpec&) { return "attention"; }
+  const char* operator()(const model::MlaSpec&) { return "latent_attention"; }
+  const char* operator()(const model::Mamba1Spec&) { return "mamba1"; }
+  const char* operator()(const model::Mamba2Spec&) { return "mamba2"; }
+  const char* operator()(const model::DeltaNetSpec&) { return "delta_net"; }
+  const char* operator()(const model::ShortConvSpec&) { return "short_conv"; }
+  const char* operator()(const model::MlpSpec&) { return "mlp"; }
+  const char* operator()(const model::MoeSpec&) { return "moe"; }
+};
+
+bool IsFeedForward(const model::OperatorSpec& spec) {
+  return std::holds_alternative<model::MlpSpec>(spec) ||
+         std::holds_alternative<model::MoeSpec>(spec);
+}
+
+// Of the experts that a token does not visit.
+uint64_t IdleParameters(const model::MoeSpec& moe) {
+  uint64_t all = 0;
+  for (const model::MlpSpec& expert : moe.experts) {
+    all += Elements(expert.up) + Elements(expert.down);
+  }
+  const uint64_t experts = moe.experts.size();
+  return all / experts * (experts - moe.router.top_k);
+}
+
+void Count(const model::BlockSpec& block, ModelReport* report) {
+  if (block.side.has_value()) ++report->operators["shared_transformer"];
+  for (const model::OperatorSpec& branch : block.branches) {
+    ++report->operators[std::visit(Name(), branch)];
+    if (const auto* moe = std::get_if<model::MoeSpec>(&branch)) {
+      report->active_parameters -= IdleParameters(*moe);
+    }
+  }
+}
+
+// Keys and values of one token, if every mixer were attention.
+uint64_t TransformerBytesPerToken(const model::ModelSpec& spec) {
+  uint64_t mixers = 0;
+  uint64_t per_mixer = 2 * sizeof(float) * spec.hidden;
+  for (const model::LayerSpec& layer : spec.layers) {
+    for (const model::BlockSpec& block : layer.blocks) {
+      bool mixes = block.side.has_value();
+      for (const model::OperatorSpec& branch : block.branches) {
+        if (!IsFeedForward(branch)) mixes = true;
+        const uint64_t bytes = model::StateBytesOf(branch).kv_per_token;
+        if (bytes > 0) per_mixer = bytes;
+      }
+      if (mixes) ++mixers;
+    }
+  }
+  return mixers * per_mixer;
 }
 
 }  // namespace
 
 absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory) {
-  absl::StatusOr<model::ModelSpec> spec = model::LoadModelSpec(directory);
-  if (!spec.ok()) return spec.status();
   auto checkpoint = model::Checkpoint::Open(directory);
   if (!checkpoint.ok()) return checkpoint.status();
+  absl::StatusOr<model::ModelSpec> spec =
+      model::LoadModelSpec(directory, checkpoint->get());
+  if (!spec.ok()) return spec.status();
   // From here on the sizes are those of tensors that exist.
   if (absl::Status status = model::CheckTensors(*spec, **checkpoint);
       !status.ok()) {
@@ -35,31 +103,22 @@ absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory) {
   report.vocab_size = spec->vocab_size;
   report.max_context_tokens = spec->max_context_tokens;
   for (const model::TensorSpec& tensor : model::AllTensors(*spec)) {
-    report.parameters += Elements(tensor);
+    report.parameters += Elements(tensor.shape);
     report.checkpoint_bytes += (*checkpoint)->Find(tensor.name)->bytes;
   }
   report.active_parameters = report.parameters;
   report.weight_bytes = report.parameters * sizeof(float);
   for (const model::LayerSpec& layer : spec->layers) {
-    if (const auto* mamba = std::get_if<model::Mamba2Spec>(&layer.mixer)) {
-      ++report.mamba2_layers;
-      report.recurrent_state_bytes +=
-          sizeof(float) * ((mamba->conv_kernel - 1) * mamba->conv_channels() +
-                           mamba->inner() * mamba->state_dim);
-    } else {
-      const auto& attention = std::get<model::AttentionSpec>(layer.mixer);
-      ++report.attention_layers;
-      report.kv_bytes_per_token +=
-          2 * sizeof(float) * attention.kv_heads * attention.head_dim;
-    }
-    if (layer.moe.has_value()) {
-      ++report.moe_layers;
-      const uint64_t of_one_expert =
-          (Elements(layer.moe->gate_up) + Elements(layer.moe->down)) /
-          layer.moe->experts;
-      report.active_parameters -=
-          of_one_expert * (layer.moe->experts - layer.moe->top_k);
-    }
+    for (const model::BlockSpec& block : layer.blocks) Count(block, &report);
+  }
+  const model::StateBytes state = model::StateBytesOf(*spec);
+  report.recurrent_state_bytes = state.recurrent;
+  report.kv_bytes_per_token = state.kv_per_token;
+  const uint64_t transformer = TransformerBytesPerToken(*spec);
+  for (const uint64_t thousands : {4, 32, 128, 1024}) {
+    const uint64_t tokens = thousands * 1024;
+    report.contexts.push_back(
+        {tokens, state.For(tokens), transformer * tokens});
   }
   return report;
 }

@@ -3,18 +3,30 @@
 #define BRAID_GENERATION_ENGINE_INSPECT_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
 namespace braid::generation {
 
+// What a sequence needs at a length, beside the weights.
+struct ContextCost {
+  uint64_t tokens = 0;
+  uint64_t state_bytes = 0;  // recurrent states, keys and values
+  // The same if every mixer were attention, as in a transformer of this width:
+  // with the keys and values of this model's attention layers, or of the full
+  // width where it has none.
+  uint64_t transformer_bytes = 0;
+};
+
 struct ModelReport {
   std::string model_type;
   uint32_t layers = 0;
-  uint32_t attention_layers = 0;
-  uint32_t mamba2_layers = 0;
-  uint32_t moe_layers = 0;
+  // How many of each there are: attention, latent_attention, mamba1, mamba2,
+  // delta_net, short_conv, mlp, moe, shared_transformer.
+  std::map<std::string, uint32_t> operators;
   uint64_t hidden = 0;
   uint64_t vocab_size = 0;
   uint64_t max_context_tokens = 0;
@@ -24,6 +36,7 @@ struct ModelReport {
   uint64_t weight_bytes = 0;       // once loaded, in f32
   uint64_t recurrent_state_bytes = 0;  // of each sequence
   uint64_t kv_bytes_per_token = 0;     // of each sequence
+  std::vector<ContextCost> contexts;   // 4K, 32K, 128K and 1M tokens
 };
 
 // Reads config.json and the headers of the weights, and checks that they agree.

@@ -7,7 +7,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -15,9 +14,10 @@
 #include "absl/types/span.h"
 #include "generation/checkpoint/checkpoint.h"
 #include "generation/checkpoint/model_spec.h"
-#include "generation/layers/attention.h"
-#include "generation/layers/feed_forward.h"
-#include "generation/layers/mamba2.h"
+#include "generation/layers/block.h"
+#include "generation/layers/linear.h"
+#include "generation/layers/rms_norm.h"
+#include "generation/layers/state_bytes.h"
 #include "generation/layers/workspace.h"
 #include "generation/state/sequence_state.h"
 
@@ -46,7 +46,7 @@ class HybridModel {
       const std::string& directory);
 
   const model::ModelSpec& spec() const { return spec_; }
-  const StateBytes& state_bytes() const { return state_bytes_; }
+  const model::StateBytes& state_bytes() const { return state_bytes_; }
 
   // The state before the first token, with room for `tokens` of them.
   SequenceState NewState(size_t tokens) const;
@@ -61,34 +61,18 @@ class HybridModel {
                        std::vector<float>* logits) const;
 
  private:
-  struct Norm {
-    std::vector<float> weight;
-    float epsilon = 0;
-  };
-  struct Layer {
-    Norm mixer_norm;
-    std::variant<std::unique_ptr<model::Attention>,
-                 std::unique_ptr<model::Mamba2>>
-        mixer;
-    Norm ffn_norm;
-    std::unique_ptr<model::Mlp> mlp;  // null if there is none
-    std::unique_ptr<model::Moe> moe;  // null if there is none
-  };
-
   HybridModel() = default;
-  absl::Status LoadLayer(const model::LayerSpec& spec, Layer* layer) const;
-  absl::StatusOr<Norm> LoadNorm(const model::RmsNormSpec& spec) const;
-  // out = norm(x), [rows, hidden].
-  void ApplyNorm(const Norm& norm, const float* x, size_t rows, float* out,
-                 kernels::ThreadPool* pool) const;
+  // The tokens' rows of the embedding, as the first layer sees them.
+  void Embed(absl::Span<const int32_t> ids, float* x) const;
 
   model::ModelSpec spec_;
-  StateBytes state_bytes_;
+  model::StateBytes state_bytes_;
   // Kept open: rows of the embedding are widened as they are looked up.
   std::unique_ptr<model::Checkpoint> checkpoint_;
   const model::TensorView* embedding_ = nullptr;
-  std::vector<Layer> layers_;
-  Norm final_norm_;
+  std::vector<std::vector<std::unique_ptr<model::Block>>> layers_;
+  bool keeps_embedded_ = false;  // some block asks for the embeddings
+  model::RmsNorm final_norm_;
   model::Linear head_;
 };
 

@@ -1,100 +1,86 @@
 #include "generation/layers/attention.h"
 
-#include <cmath>
 #include <memory>
 #include <utility>
-#include <vector>
 
+#include "generation/layers/rope.h"
 #include "kernels/attention.h"
+#include "kernels/elementwise.h"
 
 namespace braid::model {
 
-Attention::Attention(const AttentionSpec& spec)
-    : heads_(spec.heads),
-      kv_heads_(spec.kv_heads),
-      head_dim_(spec.head_dim),
-      kv_width_(spec.kv_heads * spec.head_dim),
-      scale_(static_cast<float>(spec.scale)) {
-  if (!spec.rope.has_value()) return;
-  // In f32 like the reference: the angles of far positions depend on it.
-  const float theta = static_cast<float>(spec.rope->theta);
-  const float dims = static_cast<float>(spec.rope->dims);
-  for (int64_t i = 0; i < spec.rope->dims / 2; ++i) {
-    inverse_frequencies_.push_back(
-        1.0f / std::pow(theta, static_cast<float>(2 * i) / dims));
-  }
-}
+Attention::Attention(const AttentionSpec& spec, WeightLoader& loader)
+    : spec_(spec),
+      qkv_(loader.Load(spec.qkv)),
+      q_norm_(loader.Load(spec.q_norm)),
+      k_norm_(loader.Load(spec.k_norm)),
+      out_(loader.Load(spec.out)) {}
 
 absl::StatusOr<std::unique_ptr<Attention>> Attention::Load(
-    const AttentionSpec& spec, const Checkpoint& checkpoint) {
-  auto attention = std::unique_ptr<Attention>(new Attention(spec));
-  absl::StatusOr<Linear> qkv = Linear::Load(spec.qkv, checkpoint);
-  if (!qkv.ok()) return qkv.status();
-  absl::StatusOr<Linear> out = Linear::Load(spec.out, checkpoint);
-  if (!out.ok()) return out.status();
-  attention->qkv_ = *std::move(qkv);
-  attention->out_ = *std::move(out);
-  return attention;
+    const AttentionSpec& spec, WeightLoader& loader) {
+  return loader.Finish(std::unique_ptr<Attention>(new Attention(spec, loader)));
 }
 
-void Attention::Reserve(size_t tokens, KvCache* cache) const {
-  cache->keys.reserve(tokens * kv_width_);
-  cache->values.reserve(tokens * kv_width_);
+OperatorState Attention::NewState(size_t tokens) const {
+  KvCache cache;
+  cache.keys.reserve(tokens * spec_.kv_width());
+  cache.values.reserve(tokens * spec_.kv_width());
+  return cache;
 }
 
-void Attention::Rotate(float* x, size_t ld, size_t rows, size_t heads,
-                       size_t position) const {
-  const size_t half = inverse_frequencies_.size();
-  for (size_t r = 0; r < rows; ++r) {
-    for (size_t i = 0; i < half; ++i) {
-      const float angle =
-          static_cast<float>(position + r) * inverse_frequencies_[i];
-      const float cosine = std::cos(angle);
-      const float sine = std::sin(angle);
-      for (size_t h = 0; h < heads; ++h) {
-        float* head = x + r * ld + h * head_dim_;
-        const float first = head[i];
-        const float second = head[i + half];
-        head[i] = first * cosine - second * sine;
-        head[i + half] = second * cosine + first * sine;
-      }
-    }
-  }
-}
-
-void Attention::Forward(const float* x, size_t rows, KvCache* cache, float* out,
-                        Workspace* workspace) const {
-  const size_t q_width = heads_ * head_dim_;
+void Attention::Forward(const float* x, size_t rows, OperatorState* state,
+                        float* out, Workspace* workspace) const {
+  KvCache* cache = &std::get<KvCache>(*state);
+  const size_t q_width = spec_.q_width();
+  const size_t kv_width = spec_.kv_width();
   const size_t width = qkv_.out();
-  float* qkv = Workspace::Reserve(workspace->projected, rows * width);
-  qkv_.Apply(x, qkv_.in(), rows, qkv, width, workspace->pool);
-  if (!inverse_frequencies_.empty()) {
-    Rotate(qkv, width, rows, heads_, cache->tokens);
-    Rotate(qkv + q_width, width, rows, kv_heads_, cache->tokens);
+  // Columns: queries, keys, values, and gates if there are any.
+  float* q = Workspace::Reserve(workspace->projected, rows * width);
+  float* k = q + q_width;
+  qkv_.Apply(x, qkv_.in(), rows, q, width, workspace->pool);
+  if (q_norm_.has_value()) {
+    q_norm_->Apply(q, width, rows, q_width, q, width, workspace->pool);
+  }
+  if (k_norm_.has_value()) {
+    k_norm_->Apply(k, width, rows, kv_width, k, width, workspace->pool);
+  }
+  if (spec_.rope.has_value()) {
+    ApplyRope(*spec_.rope, RopePairs::kHalves, q, width, rows, spec_.heads,
+              spec_.head_dim, cache->tokens);
+    ApplyRope(*spec_.rope, RopePairs::kHalves, k, width, rows, spec_.kv_heads,
+              spec_.head_dim, cache->tokens);
   }
   for (size_t r = 0; r < rows; ++r) {
-    const float* key = qkv + r * width + q_width;
-    const float* value = key + kv_width_;
-    cache->keys.insert(cache->keys.end(), key, key + kv_width_);
-    cache->values.insert(cache->values.end(), value, value + kv_width_);
+    const float* key = k + r * width;
+    const float* value = key + kv_width;
+    cache->keys.insert(cache->keys.end(), key, key + kv_width);
+    cache->values.insert(cache->values.end(), value, value + kv_width);
   }
   cache->tokens += rows;
 
   kernels::CachedAttentionParams params;
-  params.q = qkv;
+  params.q = q;
   params.ldq = width;
   params.m = rows;
   params.k_cache = cache->keys.data();
   params.v_cache = cache->values.data();
-  params.ldkv = kv_width_;
+  params.ldkv = kv_width;
   params.t = cache->tokens;
-  params.heads = heads_;
-  params.kv_heads = kv_heads_;
-  params.head_dim = head_dim_;
-  params.scale = scale_;
+  params.heads = spec_.heads;
+  params.kv_heads = spec_.kv_heads;
+  params.head_dim = spec_.head_dim;
+  params.scale = static_cast<float>(spec_.scale);
   params.out = Workspace::Reserve(workspace->mixed, rows * q_width);
   params.ldo = q_width;
   kernels::CachedAttention(params, workspace->pool);
+  if (spec_.output_gate) {
+    for (size_t r = 0; r < rows; ++r) {
+      float* row = params.out + r * q_width;
+      kernels::GatedActivation(kernels::Activation::kSigmoid,
+                               q + r * width + q_width + 2 * kv_width, row, row,
+                               q_width);
+    }
+  }
   out_.Apply(params.out, q_width, rows, out, out_.out(), workspace->pool);
 }
 

@@ -1,34 +1,15 @@
 #include "generation/layers/linear.h"
 
+#include <memory>
 #include <utility>
 #include <vector>
 
 namespace braid::model {
 
-absl::StatusOr<Linear> Linear::Load(const LinearSpec& spec,
-                                    const Checkpoint& checkpoint) {
-  std::vector<float> rows;
-  rows.reserve(static_cast<size_t>(spec.out()) * spec.in);
-  for (const TensorSpec& tensor : spec.weights) {
-    absl::StatusOr<std::vector<float>> part =
-        checkpoint.ReadF32(tensor.name, tensor.shape);
-    if (!part.ok()) return part.status();
-    rows.insert(rows.end(), part->begin(), part->end());
-  }
-  Linear linear = FromWeights(rows.data(), spec.out(), spec.in);
-  for (const TensorSpec& tensor : spec.biases) {
-    absl::StatusOr<std::vector<float>> part =
-        checkpoint.ReadF32(tensor.name, tensor.shape);
-    if (!part.ok()) return part.status();
-    linear.bias_.insert(linear.bias_.end(), part->begin(), part->end());
-  }
-  return linear;
-}
-
-Linear Linear::FromWeights(const float* weights, size_t out, size_t in) {
-  Linear linear;
-  linear.weights_ = kernels::PackedWeights::Pack(weights, out, in);
-  return linear;
+void Linear::AddAdapter(kernels::PackedWeights down, kernels::PackedWeights up,
+                        size_t first_row) {
+  adapters_.push_back(std::make_shared<const Adapter>(
+      Adapter{std::move(down), std::move(up), first_row}));
 }
 
 void Linear::Apply(const float* x, size_t ldx, size_t rows, float* y,
@@ -37,11 +18,32 @@ void Linear::Apply(const float* x, size_t ldx, size_t rows, float* y,
   params.a = x;
   params.lda = ldx;
   params.m = rows;
-  params.b = &weights_;
+  params.b = weights_.get();
   params.bias = bias_.empty() ? nullptr : bias_.data();
   params.c = y;
   params.ldc = ldy;
   kernels::Gemm(params, pool);
+
+  std::vector<float> low_rank;
+  for (const std::shared_ptr<const Adapter>& adapter : adapters_) {
+    const size_t rank = adapter->down.n();
+    low_rank.resize(rows * rank);
+    params.b = &adapter->down;
+    params.bias = nullptr;
+    params.residual = nullptr;
+    params.a = x;
+    params.lda = ldx;
+    params.c = low_rank.data();
+    params.ldc = rank;
+    kernels::Gemm(params, pool);
+    params.b = &adapter->up;
+    params.a = low_rank.data();
+    params.lda = rank;
+    params.c = y + adapter->first_row;
+    params.ldc = ldy;
+    params.residual = params.c;
+    kernels::Gemm(params, pool);
+  }
 }
 
 }  // namespace braid::model

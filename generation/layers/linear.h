@@ -1,30 +1,40 @@
-// A linear layer of a checkpoint, packed for the kernels.
+// A linear layer, packed for the kernels.
 #ifndef BRAID_GENERATION_LAYERS_LINEAR_H_
 #define BRAID_GENERATION_LAYERS_LINEAR_H_
 
 #include <cstddef>
+#include <memory>
+#include <utility>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "generation/checkpoint/checkpoint.h"
-#include "generation/checkpoint/model_spec.h"
 #include "kernels/gemm.h"
 #include "kernels/thread_pool.h"
 
 namespace braid::model {
 
-// Immutable after loading; shared between threads.
+// Immutable after loading; shared between threads. Copies share the weights.
 class Linear {
  public:
-  // Copies the tensors out of the checkpoint. The largest extra memory while it
-  // runs is one f32 copy of the layer.
-  static absl::StatusOr<Linear> Load(const LinearSpec& spec,
-                                     const Checkpoint& checkpoint);
-  // From weights [out, in], without a bias. For slices of larger tensors.
-  static Linear FromWeights(const float* weights, size_t out, size_t in);
+  Linear() = default;  // of no use but to be assigned to
+  // `bias` is [out], or empty.
+  Linear(std::shared_ptr<const kernels::PackedWeights> weights,
+         std::vector<float> bias)
+      : weights_(std::move(weights)), bias_(std::move(bias)) {}
 
-  size_t in() const { return weights_.k(); }
-  size_t out() const { return weights_.n(); }
+  // From weights [out, in], without a bias.
+  static Linear FromWeights(const float* weights, size_t out, size_t in) {
+    return Linear(std::make_shared<const kernels::PackedWeights>(
+                      kernels::PackedWeights::Pack(weights, out, in)),
+                  {});
+  }
+
+  // A low-rank addition to the outputs from `first_row` on: down [rank, in], up
+  // [rows, rank].
+  void AddAdapter(kernels::PackedWeights down, kernels::PackedWeights up,
+                  size_t first_row);
+
+  size_t in() const { return weights_->k(); }
+  size_t out() const { return weights_->n(); }
 
   // y[r] = W x[r] + b for `rows` rows, `ldx` and `ldy` floats apart. No
   // overlap.
@@ -32,8 +42,15 @@ class Linear {
              kernels::ThreadPool* pool) const;
 
  private:
-  kernels::PackedWeights weights_;
+  struct Adapter {
+    kernels::PackedWeights down;
+    kernels::PackedWeights up;
+    size_t first_row = 0;
+  };
+
+  std::shared_ptr<const kernels::PackedWeights> weights_;
   std::vector<float> bias_;  // [out], or empty
+  std::vector<std::shared_ptr<const Adapter>> adapters_;
 };
 
 }  // namespace braid::model

@@ -13,53 +13,52 @@
 
 namespace braid::model {
 
-absl::StatusOr<std::unique_ptr<Mamba2>> Mamba2::Load(
-    const Mamba2Spec& spec, const Checkpoint& checkpoint) {
-  auto mamba = std::unique_ptr<Mamba2>(new Mamba2(spec));
-  absl::StatusOr<Linear> in = Linear::Load(spec.in, checkpoint);
-  if (!in.ok()) return in.status();
-  absl::StatusOr<Linear> out = Linear::Load(spec.out, checkpoint);
-  if (!out.ok()) return out.status();
-  mamba->in_ = *std::move(in);
-  mamba->out_ = *std::move(out);
+Mamba2::Mamba2(const Mamba2Spec& spec, WeightLoader& loader)
+    : spec_(spec),
+      in_(loader.Load(spec.in)),
+      taps_(loader.ConvTaps({spec.conv_weight}, spec.conv_channels(),
+                            spec.conv_kernel)),
+      conv_bias_(loader.Read(spec.conv_bias)),
+      a_(loader.DecayRate(spec.a_log)),
+      d_(loader.Read(spec.d)),
+      dt_bias_(loader.Read(spec.dt_bias)),
+      norm_(loader.Load(spec.norm)),
+      out_(loader.Load(spec.out)) {}
 
-  std::vector<float> conv;
-  std::vector<std::pair<const TensorSpec*, std::vector<float>*>> reads = {
-      {&spec.conv_weight, &conv},
-      {&spec.a_log, &mamba->a_},
-      {&spec.d, &mamba->d_},
-      {&spec.dt_bias, &mamba->dt_bias_},
-      {&spec.norm.weight, &mamba->norm_}};
-  if (spec.conv_bias.has_value()) {
-    reads.emplace_back(&*spec.conv_bias, &mamba->conv_bias_);
-  }
-  for (const auto& [tensor, values] : reads) {
-    absl::StatusOr<std::vector<float>> read =
-        checkpoint.ReadF32(tensor->name, tensor->shape);
-    if (!read.ok()) return read.status();
-    *values = *std::move(read);
-  }
-  mamba->taps_.resize(conv.size());
-  kernels::ConvTapsFromHf(conv.data(), spec.conv_channels(), spec.conv_kernel,
-                          mamba->taps_.data());
-  for (float& a : mamba->a_) a = -std::exp(a);
-  return mamba;
+absl::StatusOr<std::unique_ptr<Mamba2>> Mamba2::Load(const Mamba2Spec& spec,
+                                                     WeightLoader& loader) {
+  return loader.Finish(std::unique_ptr<Mamba2>(new Mamba2(spec, loader)));
 }
 
-size_t Mamba2::state_bytes() const {
-  return sizeof(float) * ((spec_.conv_kernel - 1) * spec_.conv_channels() +
-                          spec_.inner() * spec_.state_dim);
-}
-
-Mamba2State Mamba2::NewState() const {
-  Mamba2State state;
-  state.conv.assign((spec_.conv_kernel - 1) * spec_.conv_channels(), 0.0f);
-  state.recurrent.assign(spec_.inner() * spec_.state_dim, 0.0f);
+OperatorState Mamba2::NewState(size_t) const {
+  RecurrentState state;
+  state.conv.resize((spec_.conv_kernel - 1) * spec_.conv_channels());
+  state.recurrent.resize(spec_.inner() * spec_.state_dim);
   return state;
 }
 
-void Mamba2::Forward(const float* x, size_t rows, Mamba2State* state,
+void Mamba2::NormAndGate(float* y, const float* z, size_t ldz, size_t rows,
+                         kernels::ThreadPool* pool) const {
+  const size_t inner = spec_.inner();
+  if (!norm_.has_value()) {
+    for (size_t r = 0; r < rows; ++r) {
+      kernels::GatedActivation(kernels::Activation::kSilu, z + r * ldz,
+                               y + r * inner, y + r * inner, inner);
+    }
+    return;
+  }
+  kernels::RmsNormParams norm = norm_->Params(y, inner, rows, inner, y, inner);
+  norm.groups = spec_.norm_groups;
+  norm.gate = z;
+  norm.ldg = ldz;
+  norm.gate_order = spec_.norm_before_gate ? kernels::GateOrder::kNormFirst
+                                           : kernels::GateOrder::kGateFirst;
+  kernels::RmsNorm(norm, pool);
+}
+
+void Mamba2::Forward(const float* x, size_t rows, OperatorState* state,
                      float* out, Workspace* workspace) const {
+  RecurrentState& past = std::get<RecurrentState>(*state);
   const size_t inner = spec_.inner();
   const size_t channels = spec_.conv_channels();
   const size_t heads = spec_.heads;
@@ -76,7 +75,7 @@ void Mamba2::Forward(const float* x, size_t rows, Mamba2State* state,
   conv.kernel = spec_.conv_kernel;
   conv.taps = taps_.data();
   conv.bias = conv_bias_.empty() ? nullptr : conv_bias_.data();
-  conv.state = state->conv.data();
+  conv.state = past.conv.data();
   conv.activation = kernels::Activation::kSilu;
   conv.out = Workspace::Reserve(workspace->mixed, rows * channels);
   conv.ldo = channels;
@@ -109,7 +108,7 @@ void Mamba2::Forward(const float* x, size_t rows, Mamba2State* state,
   ssd.lddt = heads;
   ssd.a = a_.data();
   ssd.d = d_.data();
-  ssd.state = state->recurrent.data();
+  ssd.state = past.recurrent.data();
   ssd.y = Workspace::Reserve(workspace->gathered, rows * inner);
   ssd.ldy = inner;
   if (rows == 1) {
@@ -118,20 +117,7 @@ void Mamba2::Forward(const float* x, size_t rows, Mamba2State* state,
     kernels::SsdPrefill(ssd, workspace->pool);
   }
 
-  kernels::RmsNormParams norm;
-  norm.x = ssd.y;
-  norm.ldx = inner;
-  norm.rows = rows;
-  norm.dim = inner;
-  norm.groups = spec_.groups;
-  norm.weight = norm_.data();
-  norm.gate = projected;
-  norm.ldg = width;
-  norm.gate_order = kernels::GateOrder::kGateFirst;
-  norm.epsilon = static_cast<float>(spec_.norm.epsilon);
-  norm.out = ssd.y;
-  norm.ldo = inner;
-  kernels::RmsNorm(norm, workspace->pool);
+  NormAndGate(ssd.y, projected, width, rows, workspace->pool);
   out_.Apply(ssd.y, inner, rows, out, out_.out(), workspace->pool);
 }
 

@@ -19,6 +19,9 @@ struct Workspace {
   std::vector<float> mixed;
   std::vector<float> small;
   std::vector<float> gathered;
+  // For what calls another layer inside: experts, shared blocks.
+  std::vector<float> outer;
+  std::vector<float> latent;
 
   static float* Reserve(std::vector<float>& buffer, size_t count) {
     if (buffer.size() < count) buffer.resize(count);

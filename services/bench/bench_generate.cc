@@ -28,12 +28,11 @@ uint64_t BytesOf(const SequenceState& state) {
     return values.size() * sizeof(float);
   };
   uint64_t total = 0;
-  for (const auto& layer : state.layers) {
-    if (const auto* cache = std::get_if<model::KvCache>(&layer)) {
+  for (const model::OperatorState& part : state.operators) {
+    if (const auto* cache = std::get_if<model::KvCache>(&part)) {
       total += bytes(cache->keys) + bytes(cache->values);
-    } else {
-      const auto& mamba = std::get<model::Mamba2State>(layer);
-      total += bytes(mamba.conv) + bytes(mamba.recurrent);
+    } else if (const auto* past = std::get_if<model::RecurrentState>(&part)) {
+      total += bytes(past->conv) + bytes(past->recurrent);
     }
   }
   return total;

@@ -1,9 +1,10 @@
-// `braid model inspect|verify`.
+// `braid model inspect|verify`, and the verb `fetch` joins (fetch_command.cc).
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 
+#include "absl/strings/str_cat.h"
 #include "generation/engine/inspect.h"
 #include "generation/engine/verify.h"
 #include "services/cli/commands.h"
@@ -13,6 +14,17 @@
 namespace braid::services::cli {
 namespace {
 
+// "a 1, b 2" for an object.
+std::string OneLine(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_object()) return value.dump();
+  std::string line;
+  for (const auto& [name, part] : value.items()) {
+    absl::StrAppend(&line, line.empty() ? "" : ", ", name, " ", part.dump());
+  }
+  return line;
+}
+
 void Print(const Json& report, const Context& context) {
   if (context.options.json) {
     PrintJsonLine(report);
@@ -20,10 +32,11 @@ void Print(const Json& report, const Context& context) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, value] : report.items()) {
-    rows.push_back(
-        {name, PrintableText(
-                   value.is_string() ? value.get<std::string>() : value.dump(),
-                   false)});
+    if (value.is_array() && !value.empty() && value[0].is_object()) {
+      for (const Json& entry : value) rows.push_back({name, OneLine(entry)});
+    } else {
+      rows.push_back({name, PrintableText(OneLine(value), false)});
+    }
   }
   std::fputs(FormatTable(rows).c_str(), stdout);
 }
@@ -73,11 +86,15 @@ ExitCode Inspect(const std::string& directory, const Context& context) {
     ReportError(report.status());
     return kExitFailure;
   }
+  Json contexts = Json::array();
+  for (const generation::ContextCost& cost : report->contexts) {
+    contexts.push_back({{"tokens", cost.tokens},
+                        {"state_bytes", cost.state_bytes},
+                        {"transformer_state_bytes", cost.transformer_bytes}});
+  }
   Print({{"model_type", report->model_type},
          {"layers", report->layers},
-         {"attention_layers", report->attention_layers},
-         {"mamba2_layers", report->mamba2_layers},
-         {"moe_layers", report->moe_layers},
+         {"operators", report->operators},
          {"hidden", report->hidden},
          {"vocab_size", report->vocab_size},
          {"max_context_tokens", report->max_context_tokens},
@@ -86,7 +103,8 @@ ExitCode Inspect(const std::string& directory, const Context& context) {
          {"checkpoint_bytes", report->checkpoint_bytes},
          {"weight_bytes", report->weight_bytes},
          {"recurrent_state_bytes", report->recurrent_state_bytes},
-         {"kv_bytes_per_token", report->kv_bytes_per_token}},
+         {"kv_bytes_per_token", report->kv_bytes_per_token},
+         {"contexts", contexts}},
         context);
   return kExitOk;
 }
@@ -109,9 +127,10 @@ void Register(CLI::App* verb, CommonOptions* common, Action* action,
 }  // namespace
 
 void AddModel(CLI::App& app, CommonOptions* common, Action* action) {
-  CLI::App* verb =
-      app.add_subcommand("model", "Look at and check a model's checkpoint");
+  CLI::App* verb = app.add_subcommand(
+      "model", "Fetch, look at and check a model's checkpoint");
   verb->require_subcommand(1);
+  AddModelFetch(verb, common, action);
   Register(
       verb->add_subcommand("inspect",
                            "Say what a checkpoint is and what it will cost, "

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
@@ -11,8 +12,8 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "generation/checkpoint/json_file.h"
-#include "generation/checkpoint/model_spec.h"
 #include "tests/checkpoint/test_directory.h"
 #include "tests/text/tiny_tokenizer.h"
 
@@ -21,7 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// `count` numbers in [low, high), the same as `uniform` in make_goldens.py.
+// `count` numbers in [low, high), the same as `uniform` in
+// tiny/make_goldens.py.
 std::vector<float> Uniform(const std::string& name, int64_t count, double low,
                            double high) {
   uint64_t hash = 0xCBF29CE484222325;  // FNV-1a
@@ -40,48 +42,65 @@ std::vector<float> Uniform(const std::string& name, int64_t count, double low,
   return values;
 }
 
-std::vector<float> Draw(const model::TensorSpec& tensor) {
+std::vector<float> Draw(const std::string& name,
+                        const std::vector<int64_t>& shape, int seed) {
   int64_t count = 1;
-  for (const int64_t dim : tensor.shape) count *= dim;
-  const std::string& name = tensor.name;
-  if (absl::EndsWith(name, "A_log")) return Uniform(name, count, -1.0, 1.75);
-  if (absl::EndsWith(name, "dt_bias")) {
-    return Uniform(name, count, -4.5, -0.25);
+  for (const int64_t dim : shape) count *= dim;
+  const auto draw = [&](double low, double high) {
+    return Uniform(absl::StrCat(seed, "/", name), count, low, high);
+  };
+  if (absl::EndsWith(name, "A_log")) return draw(-1.0, 1.75);
+  if (absl::EndsWith(name, "dt_bias") || absl::EndsWith(name, "dt_proj.bias")) {
+    return draw(-4.5, -0.25);
   }
-  if (absl::EndsWith(name, ".D")) return Uniform(name, count, 0.25, 1.75);
-  if (absl::StrContains(name, "norm")) return Uniform(name, count, 0.5, 1.5);
-  if (absl::EndsWith(name, "bias")) return Uniform(name, count, -0.5, 0.5);
-  if (absl::StrContains(name, "conv1d")) return Uniform(name, count, -1, 1);
-  if (absl::StrContains(name, "embed_tokens") ||
-      absl::StrContains(name, "lm_head")) {
-    return Uniform(name, count, -0.5, 0.5);
+  if (absl::EndsWith(name, ".D")) return draw(0.25, 1.75);
+  if (absl::StrContains(name, "norm")) return draw(0.5, 1.5);
+  if (absl::EndsWith(name, "bias")) return draw(-0.5, 0.5);
+  if (absl::StrContains(name, "conv") && shape.size() == 3) {
+    return draw(-1.0, 1.0);
   }
-  const double high = 2.0 / std::sqrt(static_cast<double>(tensor.shape.back()));
-  return Uniform(name, count, -high, high);
+  if (absl::StrContains(name, "embed") || absl::StrContains(name, "lm_head")) {
+    return draw(-0.5, 0.5);
+  }
+  const double high = 2.0 / std::sqrt(static_cast<double>(shape.back()));
+  return draw(-high, high);
 }
 
 std::string DataFile(const std::string& name) {
-  return std::string(BRAID_SOURCE_DIR) + "/tests/engine/" + name;
+  return std::string(BRAID_SOURCE_DIR) + "/tests/engine/tiny/" + name;
+}
+
+nlohmann::json ReadData(const std::string& name) {
+  auto data = model::ReadJsonObject(DataFile(name), 1 << 20);
+  EXPECT_TRUE(data.ok()) << data.status();
+  return data.ok() ? *data : nlohmann::json::object();
 }
 
 }  // namespace
 
-nlohmann::json TinyConfig(const std::string& name) {
-  auto config = model::ReadJsonObject(DataFile(name + ".config.json"), 1 << 20);
-  EXPECT_TRUE(config.ok()) << config.status();
-  return config.ok() ? *config : nlohmann::json::object();
+std::vector<std::string> TinyModels() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(DataFile(""))) {
+    std::string name = entry.path().filename();
+    if (!absl::EndsWith(name, ".golden.json")) continue;
+    names.push_back(name.substr(0, name.find('.')));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
-std::map<std::string, model::NamedTensor> TinyWeights(
-    const nlohmann::json& config) {
-  const std::string directory = model::NewDirectory("tiny_weights");
-  std::ofstream(directory + "/config.json") << config.dump();
+nlohmann::json TinyConfig(const std::string& name) {
+  return ReadData(name + ".config.json");
+}
+
+std::map<std::string, model::NamedTensor> TinyWeights(const std::string& name) {
+  const nlohmann::json golden = ReadData(name + ".golden.json");
   std::map<std::string, model::NamedTensor> weights;
-  auto spec = model::LoadModelSpec(directory);
-  EXPECT_TRUE(spec.ok()) << spec.status();
-  if (!spec.ok()) return weights;
-  for (const model::TensorSpec& tensor : model::AllTensors(*spec)) {
-    weights[tensor.name] = {tensor.shape, Draw(tensor)};
+  const nlohmann::json tensors =
+      golden.value("tensors", nlohmann::json::object());
+  for (const auto& [tensor, shape] : tensors.items()) {
+    const auto dims = shape.get<std::vector<int64_t>>();
+    weights[tensor] = {dims, Draw(tensor, dims, golden.value("seed", 0))};
   }
   return weights;
 }
@@ -100,9 +119,8 @@ std::string WriteTinyModel(
 }
 
 std::string MakeTinyModel(const std::string& name) {
-  const nlohmann::json config = TinyConfig(name);
   const std::string directory =
-      WriteTinyModel(name, config, TinyWeights(config));
+      WriteTinyModel(name, TinyConfig(name), TinyWeights(name));
   fs::copy_file(DataFile(name + ".golden.json"), directory + "/reference.json");
   return directory;
 }

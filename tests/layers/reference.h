@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,46 +21,144 @@ using Weights = std::map<std::string, NamedTensor>;
 using Row = std::vector<double>;
 using Rows = std::vector<Row>;
 
-inline double Silu(double x) { return x / (1 + std::exp(-x)); }
+inline double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+inline double Silu(double x) { return x * Sigmoid(x); }
+inline double Softplus(double x) { return std::log1p(std::exp(x)); }
+
+inline double Activate(kernels::Activation activation, double x) {
+  switch (activation) {
+    case kernels::Activation::kNone:
+      return x;
+    case kernels::Activation::kGelu:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case kernels::Activation::kSilu:
+      return Silu(x);
+    case kernels::Activation::kRelu2:
+      return x > 0 ? x * x : 0;
+    case kernels::Activation::kSigmoid:
+      return Sigmoid(x);
+  }
+  return NAN;
+}
+
+inline double At(const Weights& weights, const TensorSpec& tensor, size_t i) {
+  return static_cast<double>(weights.at(tensor.name).values[i]);
+}
+
+// In place, over `size` values.
+inline void RmsNorm(const Weights& weights, const RmsNormSpec& spec, double* x,
+                    size_t size, size_t first_weight = 0) {
+  double squares = 0;
+  for (size_t i = 0; i < size; ++i) squares += x[i] * x[i];
+  const double scale = 1 / std::sqrt(squares / size + spec.epsilon);
+  for (size_t i = 0; i < size; ++i) {
+    x[i] *= scale *
+            (At(weights, spec.weight, first_weight + i) + spec.weight_offset);
+  }
+}
 
 inline Rows Linear(const Weights& weights, const LinearSpec& spec,
                    const Rows& x) {
-  Rows y(x.size());
+  Rows stored(x.size());
   for (size_t p = 0; p < spec.weights.size(); ++p) {
-    const NamedTensor& matrix = weights.at(spec.weights[p].name);
+    const std::vector<int64_t> shape = spec.weights[p].view_shape();
+    const size_t first =
+        std::max<int64_t>(spec.weights[p].slice, 0) * shape[0] * shape[1];
     for (size_t r = 0; r < x.size(); ++r) {
-      for (int64_t o = 0; o < matrix.shape[0]; ++o) {
-        double sum =
-            spec.biases.empty() ? 0 : weights.at(spec.biases[p].name).values[o];
+      for (int64_t o = 0; o < shape[0]; ++o) {
+        double sum = 0;
         for (int64_t i = 0; i < spec.in; ++i) {
-          sum += static_cast<double>(matrix.values[o * spec.in + i]) * x[r][i];
+          sum += At(weights, spec.weights[p], first + o * spec.in + i) *
+                 x[r][i] * spec.in_scale;
         }
-        y[r].push_back(sum);
+        if (!spec.biases.empty()) sum += At(weights, spec.biases[p], o);
+        stored[r].push_back(sum);
+      }
+    }
+  }
+  std::vector<double> scales;
+  for (const auto& [rows, scale] : spec.row_scales) {
+    scales.insert(scales.end(), rows, scale);
+  }
+  Rows y(x.size());
+  for (size_t r = 0; r < x.size(); ++r) {
+    for (size_t i = 0; i < stored[r].size(); ++i) {
+      const size_t from = spec.row_order.empty() ? i : spec.row_order[i];
+      y[r].push_back(stored[r][from] * (scales.empty() ? 1 : scales[i]));
+    }
+    for (const LinearSpec::Adapter& adapter : spec.adapters) {
+      for (int64_t o = 0; o < adapter.up.shape[0]; ++o) {
+        for (int64_t k = 0; k < adapter.down.shape[0]; ++k) {
+          double low = 0;
+          for (int64_t i = 0; i < spec.in; ++i) {
+            low += At(weights, adapter.down, k * spec.in + i) * x[r][i];
+          }
+          y[r][adapter.first_row + o] +=
+              low * At(weights, adapter.up, o * adapter.down.shape[0] + k);
+        }
       }
     }
   }
   return y;
 }
 
+// out[t][c] = bias + sum over the kernel of past inputs, zero before the first.
+inline Rows Conv(const Weights& weights, const std::vector<TensorSpec>& taps,
+                 const std::optional<TensorSpec>& bias, size_t kernel,
+                 const Rows& x, size_t first, bool silu) {
+  Rows y(x.size());
+  for (size_t t = 0; t < x.size(); ++t) {
+    size_t column = 0;
+    for (const TensorSpec& part : taps) {
+      for (int64_t c = 0; c < part.shape[0]; ++c, ++column) {
+        double sum = bias.has_value() ? At(weights, *bias, column) : 0;
+        for (size_t k = 0; k < kernel; ++k) {
+          if (t + k + 1 < kernel) continue;
+          sum += At(weights, part, c * kernel + k) *
+                 x[t + k + 1 - kernel][first + column];
+        }
+        y[t].push_back(silu ? Silu(sum) : sum);
+      }
+    }
+  }
+  return y;
+}
+
+// Rotates pairs of `head` for position t.
+inline void Rotate(const RopeSpec& rope, bool adjacent, size_t t,
+                   double* head) {
+  const size_t half = rope.inverse_frequencies.size();
+  for (size_t i = 0; i < half; ++i) {
+    const double angle = t * static_cast<double>(rope.inverse_frequencies[i]);
+    double& a = head[adjacent ? 2 * i : i];
+    double& b = head[adjacent ? 2 * i + 1 : i + half];
+    const double first = a;
+    a = rope.magnitude * (first * std::cos(angle) - b * std::sin(angle));
+    b = rope.magnitude * (b * std::cos(angle) + first * std::sin(angle));
+  }
+}
+
 // Every query looks at all keys up to its own position.
 inline Rows Attention(const Weights& weights, const AttentionSpec& spec,
                       const Rows& x) {
   const size_t dim = spec.head_dim;
+  const size_t q_width = spec.q_width();
+  const size_t kv_width = spec.kv_width();
   Rows qkv = Linear(weights, spec.qkv, x);
-  if (spec.rope.has_value()) {
-    for (size_t t = 0; t < x.size(); ++t) {
-      for (int64_t h = 0; h < spec.heads + spec.kv_heads; ++h) {
-        double* head = qkv[t].data() + h * dim;
-        const int64_t half = spec.rope->dims / 2;
-        for (int64_t i = 0; i < half; ++i) {
-          const double angle =
-              t * std::pow(spec.rope->theta, -2.0 * i / spec.rope->dims);
-          const double a = head[i];
-          const double b = head[i + half];
-          head[i] = a * std::cos(angle) - b * std::sin(angle);
-          head[i + half] = b * std::cos(angle) + a * std::sin(angle);
-        }
+  for (size_t t = 0; t < x.size(); ++t) {
+    const auto norm = [&](const std::optional<RmsNormSpec>& norm_spec,
+                          double* part, size_t width) {
+      if (!norm_spec.has_value()) return;
+      const size_t size = norm_spec->weight.shape[0];
+      for (size_t i = 0; i < width; i += size) {
+        RmsNorm(weights, *norm_spec, part + i, size);
       }
+    };
+    norm(spec.q_norm, qkv[t].data(), q_width);
+    norm(spec.k_norm, qkv[t].data() + q_width, kv_width);
+    if (!spec.rope.has_value()) continue;
+    for (int64_t h = 0; h < spec.heads + spec.kv_heads; ++h) {
+      Rotate(*spec.rope, false, t, qkv[t].data() + h * dim);
     }
   }
   Rows mixed(x.size(), Row(spec.heads * dim));
@@ -83,132 +182,12 @@ inline Rows Attention(const Weights& weights, const AttentionSpec& spec,
         }
       }
     }
+    if (!spec.output_gate) continue;
+    for (size_t i = 0; i < q_width; ++i) {
+      mixed[t][i] *= Sigmoid(qkv[t][q_width + 2 * kv_width + i]);
+    }
   }
   return Linear(weights, spec.out, mixed);
-}
-
-inline Rows Mamba2(const Weights& weights, const Mamba2Spec& spec,
-                   const Rows& x) {
-  const auto at = [&](const TensorSpec& tensor, size_t i) {
-    return static_cast<double>(weights.at(tensor.name).values[i]);
-  };
-  const size_t inner = spec.inner();
-  const size_t channels = spec.conv_channels();
-  const size_t kernel = spec.conv_kernel;
-  const size_t n = spec.state_dim;
-  const Rows projected = Linear(weights, spec.in, x);
-  std::vector<Row> state(inner, Row(n));
-  Rows y;
-  for (size_t t = 0; t < x.size(); ++t) {
-    Row conv(channels);
-    for (size_t c = 0; c < channels; ++c) {
-      double sum = spec.conv_bias.has_value() ? at(*spec.conv_bias, c) : 0;
-      for (size_t k = 0; k < kernel; ++k) {
-        if (t + k + 1 < kernel) continue;  // before the first token: zero
-        sum += at(spec.conv_weight, c * kernel + k) *
-               projected[t + k + 1 - kernel][inner + c];
-      }
-      conv[c] = Silu(sum);
-    }
-    Row out(inner);
-    for (int64_t h = 0; h < spec.heads; ++h) {
-      const double raw =
-          projected[t][inner + channels + h] + at(spec.dt_bias, h);
-      const double dt =
-          std::clamp(std::log1p(std::exp(raw)), spec.dt_min, spec.dt_max);
-      const double decay = std::exp(-dt * std::exp(at(spec.a_log, h)));
-      const size_t group = h / (spec.heads / spec.groups);
-      const double* b = conv.data() + inner + group * n;
-      const double* c = b + spec.groups * n;
-      for (int64_t p = 0; p < spec.head_dim; ++p) {
-        const size_t row = h * spec.head_dim + p;
-        out[row] = at(spec.d, h) * conv[row];
-        for (size_t k = 0; k < n; ++k) {
-          state[row][k] = decay * state[row][k] + dt * conv[row] * b[k];
-          out[row] += state[row][k] * c[k];
-        }
-        out[row] *= Silu(projected[t][row]);
-      }
-    }
-    const size_t width = inner / spec.groups;
-    for (int64_t g = 0; g < spec.groups; ++g) {
-      double squares = 0;
-      for (size_t i = 0; i < width; ++i) {
-        squares += out[g * width + i] * out[g * width + i];
-      }
-      const double scale = 1 / std::sqrt(squares / width + spec.norm.epsilon);
-      for (size_t i = 0; i < width; ++i) {
-        out[g * width + i] *= scale * at(spec.norm.weight, g * width + i);
-      }
-    }
-    y.push_back(std::move(out));
-  }
-  return Linear(weights, spec.out, y);
-}
-
-// One SwiGLU; matrices [2 * intermediate, hidden] and [hidden, intermediate].
-inline Row SwiGlu(const float* gate_up, const float* down, size_t intermediate,
-                  const Row& x) {
-  Row inner(intermediate);
-  const size_t hidden = x.size();
-  for (size_t j = 0; j < intermediate; ++j) {
-    double gate = 0;
-    double up = 0;
-    for (size_t i = 0; i < hidden; ++i) {
-      gate += static_cast<double>(gate_up[j * hidden + i]) * x[i];
-      up +=
-          static_cast<double>(gate_up[(intermediate + j) * hidden + i]) * x[i];
-    }
-    inner[j] = Silu(gate) * up;
-  }
-  Row out(hidden);
-  for (size_t i = 0; i < hidden; ++i) {
-    for (size_t j = 0; j < intermediate; ++j) {
-      out[i] += static_cast<double>(down[i * intermediate + j]) * inner[j];
-    }
-  }
-  return out;
-}
-
-inline Rows Mlp(const Weights& weights, const MlpSpec& spec, const Rows& x) {
-  Rows y;
-  for (const Row& row : x) {
-    y.push_back(SwiGlu(weights.at(spec.gate_up.weights[0].name).values.data(),
-                       weights.at(spec.down.weights[0].name).values.data(),
-                       spec.intermediate, row));
-  }
-  return y;
-}
-
-inline Rows Moe(const Weights& weights, const MoeSpec& spec, const Rows& x) {
-  const Rows logits = Linear(weights, spec.router, x);
-  const std::vector<float>& gate_up = weights.at(spec.gate_up.name).values;
-  const std::vector<float>& down = weights.at(spec.down.name).values;
-  Rows y;
-  for (size_t r = 0; r < x.size(); ++r) {
-    std::vector<size_t> order(spec.experts);
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-      return logits[r][a] > logits[r][b];
-    });
-    double sum = 0;
-    for (int64_t k = 0; k < spec.top_k; ++k) {
-      sum += std::exp(logits[r][order[k]]);
-    }
-    Row out(x[r].size());
-    for (int64_t k = 0; k < spec.top_k; ++k) {
-      const size_t expert = order[k];
-      const Row part =
-          SwiGlu(gate_up.data() + expert * gate_up.size() / spec.experts,
-                 down.data() + expert * down.size() / spec.experts,
-                 spec.intermediate, x[r]);
-      for (size_t i = 0; i < out.size(); ++i) {
-        out[i] += std::exp(logits[r][expert]) / sum * part[i];
-      }
-    }
-    y.push_back(std::move(out));
-  }
-  return y;
 }
 
 }  // namespace braid::model::reference

@@ -3,6 +3,9 @@
 #ifndef BRAID_GENERATION_CHECKPOINT_FAMILIES_FAMILY_H_
 #define BRAID_GENERATION_CHECKPOINT_FAMILIES_FAMILY_H_
 
+#include <cstdint>
+#include <string>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "generation/checkpoint/config_reader.h"
@@ -13,15 +16,39 @@ namespace braid::model {
 // Maps the config's fields and the family's tensor names onto generic layers.
 // Sets everything of the spec but model_type and eos_ids. Sizes are only
 // checked for plausibility here; CheckTensors compares them with the file.
-using FamilyFunction = absl::StatusOr<ModelSpec> (*)(ConfigReader& config);
+// `checkpoint` is only asked which spelling of a name is there, and may be
+// null: then the hub's is meant.
+using Family = absl::StatusOr<ModelSpec>(ConfigReader& config,
+                                         const Checkpoint* checkpoint);
+using FamilyFunction = Family*;
 
 // Null if the model type is not known.
 FamilyFunction FindFamily(absl::string_view model_type);
 // For messages: the known model types, comma-separated.
 std::string KnownFamilies();
 
-// The families, one file each.
-absl::StatusOr<ModelSpec> GraniteMoeHybrid(ConfigReader& config);
+// The families, one file each unless they differ in little.
+Family GraniteMoeHybrid;
+Family NemotronH;
+Family Bamba;
+Family Jamba;
+Family Qwen3Next;
+Family Qwen35;
+Family Qwen35Moe;
+Family FalconH1;
+Family Lfm2;
+Family MambaFamily;
+Family Mamba2Family;
+Family KimiLinear;
+Family Zamba2;
+Family OlmoHybrid;
+Family Llama;
+Family Mistral;
+Family Mixtral;
+Family Qwen2;
+Family Qwen3;
+Family Qwen3Moe;
+Family Granite;
 
 // Bounds that no real model comes near. They keep every product of two or three
 // sizes far from overflow.

@@ -1,0 +1,59 @@
+// What the blocks of a model are made of: operators from [rows, hidden] to
+// [rows, hidden], some of which carry a state from token to token.
+#ifndef BRAID_GENERATION_LAYERS_OPERATOR_H_
+#define BRAID_GENERATION_LAYERS_OPERATOR_H_
+
+#include <cstddef>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "generation/checkpoint/model_spec.h"
+#include "generation/layers/weight_loader.h"
+#include "generation/layers/workspace.h"
+
+namespace braid::model {
+
+// Keys and values of the tokens so far, one row per token. Latent attention
+// keeps one row for both, in `keys`.
+struct KvCache {
+  std::vector<float> keys;
+  std::vector<float> values;
+  size_t tokens = 0;
+};
+
+// Constant in size.
+struct RecurrentState {
+  std::vector<float> conv;       // [kernel - 1, channels], oldest first
+  std::vector<float> recurrent;  // as the operator's kernel lays it out
+};
+
+// Of operators without memory: monostate. Copyable: a copy is a snapshot.
+using OperatorState = std::variant<std::monostate, KvCache, RecurrentState>;
+
+// Immutable after loading; shared between threads.
+class Operator {
+ public:
+  virtual ~Operator() = default;
+
+  // The state before the first token, with room for `tokens` of them.
+  virtual OperatorState NewState(size_t tokens) const {
+    static_cast<void>(tokens);
+    return std::monostate();
+  }
+
+  // The next `rows` tokens of the sequence whose past is in `state`: x and out
+  // are [rows, hidden] and do not overlap. A sequence cut into calls at any
+  // places gives the same result up to rounding.
+  virtual void Forward(const float* x, size_t rows, OperatorState* state,
+                       float* out, Workspace* workspace) const = 0;
+};
+
+// Errors as in WeightLoader.
+absl::StatusOr<std::unique_ptr<Operator>> LoadOperator(const OperatorSpec& spec,
+                                                       WeightLoader& loader);
+
+}  // namespace braid::model
+
+#endif  // BRAID_GENERATION_LAYERS_OPERATOR_H_

@@ -1,0 +1,65 @@
+#include "generation/layers/state_bytes.h"
+
+#include <variant>
+
+namespace braid::model {
+namespace {
+
+StateBytes Recurrent(int64_t numbers) {
+  return {.recurrent = sizeof(float) * static_cast<uint64_t>(numbers)};
+}
+
+StateBytes PerToken(int64_t numbers) {
+  return {.kv_per_token = sizeof(float) * static_cast<uint64_t>(numbers)};
+}
+
+struct Counter {
+  StateBytes operator()(const AttentionSpec& spec) const {
+    return PerToken(2 * spec.kv_width());
+  }
+  StateBytes operator()(const MlaSpec& spec) const {
+    return PerToken(spec.rank + spec.rope_dim);
+  }
+  StateBytes operator()(const Mamba1Spec& spec) const {
+    return Recurrent((spec.conv_kernel - 1) * spec.inner +
+                     spec.inner * spec.state_dim);
+  }
+  StateBytes operator()(const Mamba2Spec& spec) const {
+    return Recurrent((spec.conv_kernel - 1) * spec.conv_channels() +
+                     spec.inner() * spec.state_dim);
+  }
+  StateBytes operator()(const DeltaNetSpec& spec) const {
+    return Recurrent((spec.conv_kernel - 1) * spec.conv_channels() +
+                     spec.value_heads * spec.key_dim * spec.value_dim);
+  }
+  StateBytes operator()(const ShortConvSpec& spec) const {
+    return Recurrent((spec.conv_kernel - 1) * spec.conv_weight.shape[0]);
+  }
+  StateBytes operator()(const MlpSpec&) const { return {}; }
+  StateBytes operator()(const MoeSpec&) const { return {}; }
+};
+
+}  // namespace
+
+StateBytes StateBytesOf(const OperatorSpec& spec) {
+  return std::visit(Counter(), spec);
+}
+
+StateBytes StateBytesOf(const BlockSpec& block) {
+  StateBytes bytes;
+  if (block.side.has_value()) bytes += Counter()(block.side->attention);
+  for (const OperatorSpec& branch : block.branches) {
+    bytes += StateBytesOf(branch);
+  }
+  return bytes;
+}
+
+StateBytes StateBytesOf(const ModelSpec& spec) {
+  StateBytes bytes;
+  for (const LayerSpec& layer : spec.layers) {
+    for (const BlockSpec& block : layer.blocks) bytes += StateBytesOf(block);
+  }
+  return bytes;
+}
+
+}  // namespace braid::model

@@ -1,0 +1,164 @@
+#include "generation/layers/weight_loader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "kernels/conv1d.h"
+
+namespace braid::model {
+namespace {
+
+// Scales of the rows, in their final order.
+std::vector<float> RowScales(const LinearSpec& spec, double factor) {
+  std::vector<float> scales;
+  for (const auto& [rows, scale] : spec.row_scales) {
+    scales.insert(scales.end(), rows, static_cast<float>(scale * factor));
+  }
+  scales.resize(spec.out(), static_cast<float>(factor));
+  return scales;
+}
+
+// Rows of `width` floats in the order that the spec asks for.
+std::vector<float> Ordered(const LinearSpec& spec, std::vector<float> rows,
+                           size_t width) {
+  if (spec.row_order.empty() || rows.empty()) return rows;
+  std::vector<float> ordered(rows.size());
+  for (size_t i = 0; i < spec.row_order.size(); ++i) {
+    const float* from = rows.data() + spec.row_order[i] * width;
+    std::copy(from, from + width, ordered.data() + i * width);
+  }
+  return ordered;
+}
+
+void ScaleRows(const std::vector<float>& scales, size_t width,
+               std::vector<float>* rows) {
+  for (size_t r = 0; r < scales.size() && !rows->empty(); ++r) {
+    if (scales[r] == 1.0f) continue;
+    for (size_t i = 0; i < width; ++i) (*rows)[r * width + i] *= scales[r];
+  }
+}
+
+// Equal for specs that ask for the same matrix.
+std::string Key(const LinearSpec& spec) {
+  std::string key;
+  for (const TensorSpec& tensor : spec.weights) {
+    absl::StrAppend(&key, tensor.name, "\n", tensor.slice, "\n");
+  }
+  absl::StrAppend(&key, absl::StrJoin(spec.row_order, ","), "\n",
+                  spec.in_scale);
+  for (const auto& [rows, scale] : spec.row_scales) {
+    absl::StrAppend(&key, "\n", rows, " ", scale);
+  }
+  return key;
+}
+
+}  // namespace
+
+std::vector<float> WeightLoader::Read(const TensorSpec& spec) {
+  if (!status_.ok()) return {};
+  absl::StatusOr<std::vector<float>> values =
+      spec.slice < 0
+          ? checkpoint_.ReadF32(spec.name, spec.shape)
+          : checkpoint_.ReadSliceF32(spec.name, spec.shape, spec.slice);
+  if (!values.ok()) {
+    status_ = values.status();
+    return {};
+  }
+  return *std::move(values);
+}
+
+std::vector<float> WeightLoader::Read(const std::optional<TensorSpec>& spec) {
+  return spec.has_value() ? Read(*spec) : std::vector<float>();
+}
+
+std::vector<float> WeightLoader::Matrix(const LinearSpec& spec) {
+  std::vector<float> rows;
+  rows.reserve(static_cast<size_t>(spec.out()) * spec.in);
+  for (const TensorSpec& tensor : spec.weights) {
+    const std::vector<float> part = Read(tensor);
+    rows.insert(rows.end(), part.begin(), part.end());
+  }
+  if (!status_.ok()) return {};
+  rows = Ordered(spec, std::move(rows), spec.in);
+  ScaleRows(RowScales(spec, spec.in_scale), spec.in, &rows);
+  return rows;
+}
+
+std::vector<float> WeightLoader::Bias(const LinearSpec& spec) {
+  std::vector<float> bias;
+  for (const TensorSpec& tensor : spec.biases) {
+    const std::vector<float> part = Read(tensor);
+    bias.insert(bias.end(), part.begin(), part.end());
+  }
+  if (!status_.ok()) return {};
+  bias = Ordered(spec, std::move(bias), 1);
+  ScaleRows(RowScales(spec, 1.0), 1, &bias);
+  return bias;
+}
+
+Linear WeightLoader::Load(const LinearSpec& spec) {
+  std::shared_ptr<const kernels::PackedWeights>& packed = packed_[Key(spec)];
+  if (packed == nullptr) {
+    const std::vector<float> rows = Matrix(spec);
+    if (!status_.ok()) return {};
+    packed = std::make_shared<const kernels::PackedWeights>(
+        kernels::PackedWeights::Pack(rows.data(), spec.out(), spec.in));
+  }
+  Linear linear(packed, Bias(spec));
+  for (const LinearSpec::Adapter& adapter : spec.adapters) {
+    const std::vector<float> down = Read(adapter.down);
+    const std::vector<float> up = Read(adapter.up);
+    if (!status_.ok()) return {};
+    const std::vector<int64_t> down_shape = adapter.down.view_shape();
+    const std::vector<int64_t> up_shape = adapter.up.view_shape();
+    linear.AddAdapter(
+        kernels::PackedWeights::Pack(down.data(), down_shape[0], down_shape[1]),
+        kernels::PackedWeights::Pack(up.data(), up_shape[0], up_shape[1]),
+        adapter.first_row);
+  }
+  return linear;
+}
+
+std::optional<Linear> WeightLoader::Load(
+    const std::optional<LinearSpec>& spec) {
+  if (!spec.has_value()) return std::nullopt;
+  return Load(*spec);
+}
+
+RmsNorm WeightLoader::Load(const RmsNormSpec& spec) {
+  return RmsNorm(Read(spec.weight), static_cast<float>(spec.epsilon),
+                 static_cast<float>(spec.weight_offset));
+}
+
+std::optional<RmsNorm> WeightLoader::Load(
+    const std::optional<RmsNormSpec>& spec) {
+  if (!spec.has_value()) return std::nullopt;
+  return Load(*spec);
+}
+
+std::vector<float> WeightLoader::ConvTaps(const std::vector<TensorSpec>& parts,
+                                          int64_t channels, int64_t kernel) {
+  std::vector<float> weight;
+  for (const TensorSpec& tensor : parts) {
+    const std::vector<float> part = Read(tensor);
+    weight.insert(weight.end(), part.begin(), part.end());
+  }
+  if (!status_.ok()) return {};
+  std::vector<float> taps(weight.size());
+  kernels::ConvTapsFromHf(weight.data(), channels, kernel, taps.data());
+  return taps;
+}
+
+std::vector<float> WeightLoader::DecayRate(const TensorSpec& a_log) {
+  std::vector<float> rates = Read(a_log);
+  for (float& rate : rates) rate = -std::exp(rate);
+  return rates;
+}
+
+}  // namespace braid::model
