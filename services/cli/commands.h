@@ -16,6 +16,8 @@ void AddDocuments(CLI::App& app, CommonOptions* common, Action* action);
 void AddEval(CLI::App& app, CommonOptions* common, Action* action);
 void AddBench(CLI::App& app, CommonOptions* common, Action* action);
 void AddModel(CLI::App& app, CommonOptions* common, Action* action);
+// Adds `fetch` to the verb `model`.
+void AddModelFetch(CLI::App* model, CommonOptions* common, Action* action);
 void AddDoctor(CLI::App& app, CommonOptions* common, Action* action);
 
 }  // namespace braid::services::cli

@@ -39,6 +39,7 @@ WRAPPED = {
     "faiss/": ["retrieval/dense", "services/bench/search_floors.cc"],
     "rocksdb/": ["retrieval/store"],
     "gumbo.h": ["retrieval/ingest"],
+    "curl/": ["services/hub"],
     "toml++/": ["services/config"],
     "grpc/": ["services"],
     "grpcpp/": ["services"],
@@ -143,6 +144,7 @@ BAD = [
     ("fusion/rrf.h", '#include "retrieval/types.h"'),
     ("fusion/rrf.h", '#include "rank.h"'),
     ("fusion/rrf.h", '#include "../services/limits.h"'),
+    ("services/cli/a.cc", "#include <curl/curl.h>"),
     ("services/a.cc", '#include "tests/store/fakes.h"'),
 ]
 
