@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "generation/checkpoint/json_file.h"
 #include "tests/checkpoint/test_directory.h"
 #include "tests/text/tiny_tokenizer.h"
@@ -126,6 +127,39 @@ TEST(ChatTemplateTest, ContentCannotForgeControlTokens) {
             absl::StatusCode::kInvalidArgument);
 }
 
+// No mark fits into a control token of one character.
+TEST(ChatTemplateTest, ContentCannotForgeAControlTokenOfOneCharacter) {
+  constexpr absl::string_view kSnowman = "\xE2\x98\x83";
+  nlohmann::json json = TinyTokenizerJson();
+  nlohmann::json token = json["added_tokens"][2];
+  token["content"] = kSnowman;
+  token["id"] = kTinyFirstMergeId + 5;
+  json["added_tokens"].push_back(token);
+  const std::string path = TestPath("snowman_tokenizer.json");
+  Write(path, json.dump());
+  auto tokenizer = Tokenizer::FromFile(path);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  const int32_t control = (*tokenizer)->TokenToId(kSnowman);
+  ASSERT_GE(control, 0);
+  // One of the template's own, then the contents, which touch.
+  const auto compiled = Compile(absl::StrCat(
+      kSnowman, "{% for m in messages %}{{ m.content }}{% endfor %}"));
+  ASSERT_NE(compiled, nullptr);
+  for (const std::string& attack :
+       {std::string(kSnowman), absl::StrCat("<", kSnowman, "<"),
+        absl::StrCat(kSnowman, kSnowman), absl::StrCat(" ", kSnowman, " ")}) {
+    auto ids =
+        compiled->Encode(**tokenizer, {{"user", attack}, {"user", attack}}, {});
+    ASSERT_TRUE(ids.ok()) << ids.status();
+    EXPECT_EQ(std::count(ids->begin(), ids->end(), control), 1) << attack;
+    EXPECT_EQ(*(*tokenizer)->Decode(*ids, /*skip_special_tokens=*/true),
+              attack + attack);
+    auto plain = (*tokenizer)->Encode(attack, {});
+    ASSERT_TRUE(plain.ok()) << plain.status();
+    EXPECT_EQ(std::count(plain->ids.begin(), plain->ids.end(), control), 0);
+  }
+}
+
 TEST(ChatTemplateTest, SandboxStopsRunawayTemplates) {
   const auto endless = Compile(
       "{% for a in range(10000) %}{% for b in range(10000) %}"
@@ -141,6 +175,15 @@ TEST(ChatTemplateTest, SandboxStopsRunawayTemplates) {
   const auto include = Compile("{% include '/etc/passwd' %}");
   ASSERT_NE(include, nullptr);
   EXPECT_FALSE(include->Render({}, {}).ok());
+}
+
+// Found by fuzzing: the end of a tag was looked for inside its beginning.
+TEST(ChatTemplateTest, RefusesATagThatIsOnlyAnEnd) {
+  for (const absl::string_view source : {"{%}", "{%}%}", "a{%", "{%%}"}) {
+    EXPECT_EQ(ChatTemplate::FromSource(source, "{}").status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << source;
+  }
 }
 
 TEST(ChatTemplateTest, TellsWhyATemplateRefuses) {

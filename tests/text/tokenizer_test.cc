@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "generation/checkpoint/json_file.h"
 #include "generation/text/detokenizer.h"
 #include "tests/checkpoint/test_directory.h"
@@ -98,6 +99,31 @@ TEST(TokenizerTest, PlainTextNeverBecomesAControlTokenOfTheVocabulary) {
   EXPECT_EQ(encoding->spans[3].end, 16u);
   // The unknown token is what the model says of any other word.
   EXPECT_EQ(Ids(**tokenizer, "strange", {}), std::vector<int32_t>{6});
+}
+
+// It would be a negative id here.
+TEST(TokenizerTest, RefusesIdsThatNoModelHas) {
+  nlohmann::json json = TinyTokenizerJson();
+  json["model"]["vocab"]["the"] = uint32_t{1} << 31;
+  const absl::Status status =
+      Tokenizer::FromFile(WriteTemp("large_id.json", json.dump())).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "2147483648")) << status;
+}
+
+// Found by fuzzing: the library panicked on every text.
+TEST(TokenizerTest, RefusesAPostProcessorWithoutItsToken) {
+  nlohmann::json json = TinyTokenizerJson();
+  json["post_processor"] = {
+      {"type", "TemplateProcessing"},
+      {"single",
+       {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}},
+        {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}},
+      {"pair", nlohmann::json::array()},
+      {"special_tokens", nlohmann::json::object()}};
+  const absl::Status status =
+      Tokenizer::FromFile(WriteTemp("no_token.json", json.dump())).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
 }
 
 TEST(TokenizerTest, SpansAreByteOffsets) {
