@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <thread>
@@ -380,22 +381,34 @@ TEST_F(StoreTest, ConcurrentWritersGetDistinctSequencesAndChunks) {
   }
 }
 
-TEST_F(StoreTest, SaysWhenAnotherProcessHasItOpen) {
+// Forks before the store has threads: what they hold would stay locked in the
+// child.
+TEST(StoreLockTest, SaysWhenAnotherProcessHasItOpen) {
+  const TemporaryDirectory directory;
+  int opened[2];
+  ASSERT_EQ(pipe(opened), 0);
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    const auto second = Store::Open(directory_.path(), StoreOptions());
+    char byte;
+    if (read(opened[0], &byte, 1) != 1) _exit(2);
+    const auto second = Store::Open(directory.path(), StoreOptions());
     _exit(absl::IsUnavailable(second.status()) &&
                   absl::StrContains(second.status().message(), "open already")
               ? 0
               : 1);
   }
+  const auto first = Store::Open(directory.path(), StoreOptions());
+  EXPECT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(write(opened[1], "x", 1), 1);
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(WEXITSTATUS(status), 0);
+  close(opened[0]);
+  close(opened[1]);
   // The same within the process.
   EXPECT_TRUE(absl::IsUnavailable(
-      Store::Open(directory_.path(), StoreOptions()).status()));
+      Store::Open(directory.path(), StoreOptions()).status()));
 }
 
 TEST_F(StoreTest, ASnapshotOutlivesTheStore) {
