@@ -1,5 +1,6 @@
 #include <fstream>
 #include <iterator>
+#include <map>
 
 #include "gmock/gmock.h"
 #include "tests/lexical/lexical_testing.h"
@@ -89,6 +90,29 @@ TEST(LexicalDurabilityTest, AnotherLanguageStartsAnew) {
 
 // A killed writer leaves the files as they were at that moment, lock files
 // included: copies made between any two steps stand for that.
+// What the directory holds at one moment: the index's own threads rename and
+// remove files while it is copied, so until nothing changed meanwhile.
+void CopyAsOfOneMoment(const fs::path& from, const fs::path& to) {
+  const auto listing = [&from] {
+    std::map<std::string, std::pair<uintmax_t, fs::file_time_type>> files;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(from, error)) {
+      if (!entry.is_regular_file(error)) continue;
+      files[entry.path().filename()] = {entry.file_size(error),
+                                        entry.last_write_time(error)};
+    }
+    return files;
+  };
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    fs::remove_all(to);
+    const auto before = listing();
+    std::error_code error;
+    fs::copy(from, to, fs::copy_options::recursive, error);
+    if (!error && listing() == before) return;
+  }
+  FAIL() << from << " changes all the time";
+}
+
 TEST(LexicalDurabilityTest, OpensWhatAKilledWriterLeft) {
   TestDirectory directory;
   auto index = OpenIndex(directory.path());
@@ -96,8 +120,7 @@ TEST(LexicalDurabilityTest, OpensWhatAKilledWriterLeft) {
   for (Sequence commit = 1; commit <= 6; ++commit) {
     for (int i = 0; i < 20; ++i) AddText(*index, ++id, "apple pear");
     const std::string copy = directory.path("copy");
-    fs::remove_all(copy);
-    fs::copy(directory.path(), copy, fs::copy_options::recursive);
+    CopyAsOfOneMoment(directory.path(), copy);
     // Leftovers of a file that was being written.
     WriteBytes(fs::path(copy) / ".tmpAbC123", "{");
     WriteBytes(fs::path(copy) / "0123456789abcdef0123456789abcdef.term", "x");
