@@ -7,6 +7,14 @@
 //   S  = diag(exp(g)) S                                [key_dim, value_dim]
 //   S += k (beta (v - S^T k))^T
 //   y  = S^T q                                         [value_dim]
+//
+// Tokens are taken in chunks of kDeltaRuleChunk: inside a chunk as matrix
+// products and the solution of a triangular system, from chunk to chunk through
+// S. Chunks begin at multiples of kDeltaRuleChunk from the start of the
+// sequence, whatever the calls: what a chunk that a call leaves unfinished has
+// written so far is kept beside S, and the next call goes on in it. So a
+// sequence that comes in other pieces gives the same bits, and a single token
+// reads S but writes it only where it ends a chunk.
 #ifndef BRAID_KERNELS_DELTA_RULE_H_
 #define BRAID_KERNELS_DELTA_RULE_H_
 
@@ -39,22 +47,23 @@ struct DeltaRuleParams {
   const float* beta = nullptr;  // [tokens, value_heads], 0 to 2
   size_t ldbeta = 0;
 
-  float* state = nullptr;  // [value_heads, key_dim, value_dim], in and out;
-                           // zero before the first token
+  // S and the open chunk, DeltaRuleStateFloats() floats in a layout of the
+  // kernel's own; all zero before the first token. In and out.
+  float* state = nullptr;
+  size_t past_tokens = 0;  // that `state` has seen
   float* y = nullptr;      // [tokens, value_heads * value_dim], rows `ldy`
   size_t ldy = 0;          // apart; may equal `v` with ldy == ldv
 };
 
-// Any number of tokens, in chunks of kDeltaRuleChunk: inside a chunk as matrix
-// products and the solution of a triangular system, from chunk to chunk through
-// the state. Agrees with DeltaRuleStep up to rounding, wherever the prompt is
-// cut and however strong the decay.
-inline constexpr size_t kDeltaRuleChunk = 64;
-void DeltaRulePrefill(const DeltaRuleParams& params, ThreadPool* pool);
+inline constexpr size_t kDeltaRuleChunk = 16;
 
-// Token after token, as written above: the form for decode (one token), bound
-// by reading and writing the state.
-void DeltaRuleStep(const DeltaRuleParams& params, ThreadPool* pool);
+size_t DeltaRuleStateFloats(size_t value_heads, size_t key_dim,
+                            size_t value_dim);
+
+// The next `tokens` tokens: prefill and decode alike. The result depends on
+// neither the number of threads nor where the sequence is cut into calls, and
+// is exact however strong the decay.
+void DeltaRule(const DeltaRuleParams& params, ThreadPool* pool);
 
 }  // namespace braid::kernels
 

@@ -5,6 +5,9 @@
 //
 //   S[c][n] = exp(dt[c] * a[c][n]) * S[c][n] + dt[c] * b[n] * x[c]
 //   y[c]    = sum_n S[c][n] * c[n] + d[c] * x[c]
+//
+// Numbers per channel and state lie in groups of 16 channels, zeros in the
+// padding: [channels / 16][state_dim][16].
 #ifndef BRAID_KERNELS_SELECTIVE_SCAN_H_
 #define BRAID_KERNELS_SELECTIVE_SCAN_H_
 
@@ -28,17 +31,23 @@ struct SelectiveScanParams {
   size_t ldb = 0;
   const float* c = nullptr;  // [tokens, state_dim], rows `ldc` apart
   size_t ldc = 0;
-  const float* a = nullptr;  // [channels, state_dim], negative: -exp(A_log)
+  const float* a = nullptr;  // negative: -exp(A_log), in groups
   const float* d = nullptr;  // [channels], or null for none
 
-  float* state = nullptr;  // [channels, state_dim], in and out; zero before the
-                           // first token
+  float* state = nullptr;  // in groups, in and out; zero before the first token
   float* y = nullptr;  // [tokens, channels], rows `ldy` apart; may equal `x`
   size_t ldy = 0;      // with ldy == ldx
 };
 
-// Any number of tokens. Prompts may be cut anywhere, with the same result up to
-// rounding.
+// Floats of `a` and of `state`.
+size_t SelectiveScanFloats(size_t channels, size_t state_dim);
+
+// Brings [channels, state_dim] into groups.
+void ToScanGroups(const float* rows, size_t channels, size_t state_dim,
+                  float* groups);
+
+// Any number of tokens. The result depends on neither the number of threads nor
+// where the sequence is cut into calls.
 void SelectiveScan(const SelectiveScanParams& params, ThreadPool* pool);
 
 }  // namespace braid::kernels

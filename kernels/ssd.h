@@ -4,6 +4,13 @@
 //
 //   S    = exp(dt[h] * a[h]) * S + dt[h] * x[h] B[g]^T     [head_dim, state]
 //   y[h] = S C[g] + d[h] * x[h]                            [head_dim]
+//
+// Tokens are taken in chunks of kSsdChunk: inside a chunk as matrix products,
+// from chunk to chunk through S. Chunks begin at multiples of kSsdChunk from
+// the start of the sequence, whatever the calls: the inputs of a chunk that a
+// call leaves unfinished are kept beside S, and the next call goes on in it.
+// So a sequence that comes in other pieces gives the same bits, and a single
+// token reads S but writes it only where it ends a chunk.
 #ifndef BRAID_KERNELS_SSD_H_
 #define BRAID_KERNELS_SSD_H_
 
@@ -31,21 +38,22 @@ struct SsdParams {
   const float* a = nullptr;   // [heads], negative: -exp(A_log)
   const float* d = nullptr;   // [heads], or null for none
 
-  float* state = nullptr;  // [heads, head_dim, state_dim], in and out; zero
-                           // before the first token
+  // S and the open chunk, SsdStateFloats() floats in a layout of the kernel's
+  // own; all zero before the first token. In and out.
+  float* state = nullptr;
+  size_t past_tokens = 0;  // that `state` has seen
   float* y = nullptr;      // [tokens, heads * head_dim], rows `ldy` apart; may
   size_t ldy = 0;          // equal `x` with ldy == ldx
 };
 
-// Any number of tokens, in chunks of kSsdChunk: inside a chunk as matrix
-// products, from chunk to chunk through the state. Agrees with SsdStep up to
-// rounding, wherever the prompt is cut.
-inline constexpr size_t kSsdChunk = 64;
-void SsdPrefill(const SsdParams& params, ThreadPool* pool);
+inline constexpr size_t kSsdChunk = 16;
 
-// Token after token, as written above: the form for decode (one token), bound
-// by reading and writing the state.
-void SsdStep(const SsdParams& params, ThreadPool* pool);
+size_t SsdStateFloats(size_t heads, size_t head_dim, size_t state_dim,
+                      size_t groups);
+
+// The next `tokens` tokens: prefill and decode alike. The result depends on
+// neither the number of threads nor where the sequence is cut into calls.
+void Ssd(const SsdParams& params, ThreadPool* pool);
 
 }  // namespace braid::kernels
 

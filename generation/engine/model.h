@@ -53,8 +53,8 @@ class HybridModel {
 
   // Runs the next `ids` of the sequence. `logits` receives [1 or ids.size(),
   // vocab] as the options say. A sequence cut into calls at any places gives
-  // the same logits up to rounding. INVALID_ARGUMENT for an id outside the
-  // vocabulary.
+  // the same logits, bit for bit, with any number of threads. INVALID_ARGUMENT
+  // for an id outside the vocabulary.
   absl::Status Forward(absl::Span<const int32_t> ids,
                        const ForwardOptions& options, SequenceState* state,
                        model::Workspace* workspace,

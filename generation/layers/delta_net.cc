@@ -47,7 +47,8 @@ absl::StatusOr<std::unique_ptr<DeltaNet>> DeltaNet::Load(
 OperatorState DeltaNet::NewState(size_t) const {
   RecurrentState state;
   state.conv.resize((spec_.conv_kernel - 1) * spec_.conv_channels());
-  state.recurrent.resize(spec_.value_heads * spec_.key_dim * spec_.value_dim);
+  state.recurrent.resize(kernels::DeltaRuleStateFloats(
+      spec_.value_heads, spec_.key_dim, spec_.value_dim));
   return state;
 }
 
@@ -134,13 +135,11 @@ void DeltaNet::Forward(const float* x, size_t rows, OperatorState* state,
   rule.beta = beta;
   rule.ldbeta = heads;
   rule.state = past.recurrent.data();
+  rule.past_tokens = past.tokens;
   rule.y = Workspace::Reserve(workspace->gathered, 2 * rows * value_width);
   rule.ldy = value_width;
-  if (rows == 1) {
-    kernels::DeltaRuleStep(rule, pool);
-  } else {
-    kernels::DeltaRulePrefill(rule, pool);
-  }
+  kernels::DeltaRule(rule, pool);
+  past.tokens += rows;
 
   kernels::RmsNormParams norm =
       norm_.Params(rule.y, value_width, rows, value_width, rule.y, value_width);

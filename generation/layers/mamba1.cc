@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "kernels/conv1d.h"
 #include "kernels/elementwise.h"
@@ -19,9 +20,13 @@ Mamba1::Mamba1(const Mamba1Spec& spec, WeightLoader& loader)
       b_norm_(loader.Load(spec.b_norm)),
       c_norm_(loader.Load(spec.c_norm)),
       dt_proj_(loader.Load(spec.dt_proj)),
-      a_(loader.DecayRate(spec.a_log)),
       d_(loader.Read(spec.d)),
-      out_(loader.Load(spec.out)) {}
+      out_(loader.Load(spec.out)) {
+  const std::vector<float> rate = loader.DecayRate(spec.a_log);
+  if (!loader.status().ok()) return;
+  a_.resize(kernels::SelectiveScanFloats(spec.inner, spec.state_dim));
+  kernels::ToScanGroups(rate.data(), spec.inner, spec.state_dim, a_.data());
+}
 
 absl::StatusOr<std::unique_ptr<Mamba1>> Mamba1::Load(const Mamba1Spec& spec,
                                                      WeightLoader& loader) {
@@ -31,7 +36,8 @@ absl::StatusOr<std::unique_ptr<Mamba1>> Mamba1::Load(const Mamba1Spec& spec,
 OperatorState Mamba1::NewState(size_t) const {
   RecurrentState state;
   state.conv.resize((spec_.conv_kernel - 1) * spec_.inner);
-  state.recurrent.resize(spec_.inner * spec_.state_dim);
+  state.recurrent.resize(
+      kernels::SelectiveScanFloats(spec_.inner, spec_.state_dim));
   return state;
 }
 
@@ -97,6 +103,7 @@ void Mamba1::Forward(const float* x, size_t rows, OperatorState* state,
   scan.y = dt + rows * inner;
   scan.ldy = inner;
   kernels::SelectiveScan(scan, pool);
+  past.tokens += rows;
 
   for (size_t r = 0; r < rows; ++r) {
     float* y = scan.y + r * inner;

@@ -35,7 +35,7 @@ class Mamba1 : public Operator {
   std::optional<RmsNorm> b_norm_;
   std::optional<RmsNorm> c_norm_;
   Linear dt_proj_;
-  std::vector<float> a_;  // [inner, state_dim], -exp(A_log)
+  kernels::AlignedVector a_;  // -exp(A_log), in the groups of the kernel
   std::vector<float> d_;
   Linear out_;
 };

@@ -33,7 +33,8 @@ absl::StatusOr<std::unique_ptr<Mamba2>> Mamba2::Load(const Mamba2Spec& spec,
 OperatorState Mamba2::NewState(size_t) const {
   RecurrentState state;
   state.conv.resize((spec_.conv_kernel - 1) * spec_.conv_channels());
-  state.recurrent.resize(spec_.inner() * spec_.state_dim);
+  state.recurrent.resize(kernels::SsdStateFloats(
+      spec_.heads, spec_.head_dim, spec_.state_dim, spec_.groups));
   return state;
 }
 
@@ -109,13 +110,11 @@ void Mamba2::Forward(const float* x, size_t rows, OperatorState* state,
   ssd.a = a_.data();
   ssd.d = d_.data();
   ssd.state = past.recurrent.data();
+  ssd.past_tokens = past.tokens;
   ssd.y = Workspace::Reserve(workspace->gathered, rows * inner);
   ssd.ldy = inner;
-  if (rows == 1) {
-    kernels::SsdStep(ssd, workspace->pool);
-  } else {
-    kernels::SsdPrefill(ssd, workspace->pool);
-  }
+  kernels::Ssd(ssd, workspace->pool);
+  past.tokens += rows;
 
   NormAndGate(ssd.y, projected, width, rows, workspace->pool);
   out_.Apply(ssd.y, inner, rows, out, out_.out(), workspace->pool);

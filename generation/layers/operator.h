@@ -6,27 +6,28 @@
 #include <cstddef>
 #include <memory>
 #include <variant>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "generation/checkpoint/model_spec.h"
 #include "generation/layers/weight_loader.h"
 #include "generation/layers/workspace.h"
+#include "kernels/aligned_vector.h"
 
 namespace braid::model {
 
 // Keys and values of the tokens so far, one row per token. Latent attention
 // keeps one row for both, in `keys`.
 struct KvCache {
-  std::vector<float> keys;
-  std::vector<float> values;
+  kernels::AlignedVector keys;
+  kernels::AlignedVector values;
   size_t tokens = 0;
 };
 
 // Constant in size.
 struct RecurrentState {
-  std::vector<float> conv;       // [kernel - 1, channels], oldest first
-  std::vector<float> recurrent;  // as the operator's kernel lays it out
+  kernels::AlignedVector conv;       // [kernel - 1, channels], oldest first
+  kernels::AlignedVector recurrent;  // as the operator's kernel lays it out
+  size_t tokens = 0;                 // that it has seen
 };
 
 // Of operators without memory: monostate. Copyable: a copy is a snapshot.
@@ -45,7 +46,7 @@ class Operator {
 
   // The next `rows` tokens of the sequence whose past is in `state`: x and out
   // are [rows, hidden] and do not overlap. A sequence cut into calls at any
-  // places gives the same result up to rounding.
+  // places gives the same bits.
   virtual void Forward(const float* x, size_t rows, OperatorState* state,
                        float* out, Workspace* workspace) const = 0;
 };

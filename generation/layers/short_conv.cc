@@ -29,6 +29,7 @@ OperatorState ShortConv::NewState(size_t) const {
 
 void ShortConv::Forward(const float* x, size_t rows, OperatorState* state,
                         float* out, Workspace* workspace) const {
+  RecurrentState& past = std::get<RecurrentState>(*state);
   constexpr kernels::Activation kNone = kernels::Activation::kNone;
   const size_t width = 3 * channels_;
   // Columns: b, c, x.
@@ -47,10 +48,11 @@ void ShortConv::Forward(const float* x, size_t rows, OperatorState* state,
   conv.kernel = spec_.conv_kernel;
   conv.taps = taps_.data();
   conv.bias = conv_bias_.empty() ? nullptr : conv_bias_.data();
-  conv.state = std::get<RecurrentState>(*state).conv.data();
+  conv.state = past.conv.data();
   conv.out = Workspace::Reserve(workspace->mixed, rows * channels_);
   conv.ldo = channels_;
   kernels::CausalConv1d(conv, workspace->pool);
+  past.tokens += rows;
   for (size_t r = 0; r < rows; ++r) {
     float* y = conv.out + r * channels_;
     kernels::GatedActivation(kNone, projected + r * width + channels_, y, y,

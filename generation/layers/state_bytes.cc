@@ -2,6 +2,10 @@
 
 #include <variant>
 
+#include "kernels/delta_rule.h"
+#include "kernels/selective_scan.h"
+#include "kernels/ssd.h"
+
 namespace braid::model {
 namespace {
 
@@ -22,15 +26,17 @@ struct Counter {
   }
   StateBytes operator()(const Mamba1Spec& spec) const {
     return Recurrent((spec.conv_kernel - 1) * spec.inner +
-                     spec.inner * spec.state_dim);
+                     kernels::SelectiveScanFloats(spec.inner, spec.state_dim));
   }
   StateBytes operator()(const Mamba2Spec& spec) const {
     return Recurrent((spec.conv_kernel - 1) * spec.conv_channels() +
-                     spec.inner() * spec.state_dim);
+                     kernels::SsdStateFloats(spec.heads, spec.head_dim,
+                                             spec.state_dim, spec.groups));
   }
   StateBytes operator()(const DeltaNetSpec& spec) const {
     return Recurrent((spec.conv_kernel - 1) * spec.conv_channels() +
-                     spec.value_heads * spec.key_dim * spec.value_dim);
+                     kernels::DeltaRuleStateFloats(
+                         spec.value_heads, spec.key_dim, spec.value_dim));
   }
   StateBytes operator()(const ShortConvSpec& spec) const {
     return Recurrent((spec.conv_kernel - 1) * spec.conv_weight.shape[0]);

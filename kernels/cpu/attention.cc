@@ -38,7 +38,7 @@ void AttendSequence(const PackedAttentionParams& p, size_t sequence,
   float* scores = values + ld_result * length;
   float* result = scores + kMaxRows * ld_scores;
   PackRows(p.k + at, p.ld, length, dim, keys);
-  PackColumns(p.v + at, p.ld, length, dim, length, values);
+  PackColumns(p.v + at, p.ld, length, dim, values);
 
   const size_t tiles = (length + kMaxRows - 1) / kMaxRows;
   for (size_t tile = 0; tile < tiles; ++tile) {
@@ -129,7 +129,7 @@ void AttendCacheBlock(const CachedAttentionParams& p, size_t kv_head,
     PackRows(p.k_cache + key * p.ldkv + kv_head * dim, p.ldkv, count, dim,
              keys);
     PackColumns(p.v_cache + key * p.ldv + kv_head * value_dim, p.ldv, count,
-                value_dim, count, values);
+                value_dim, values);
     for (size_t tile = 0; tile < tiles; ++tile) {
       const size_t row = tile * rows / tiles;
       const size_t tile_rows = (tile + 1) * rows / tiles - row;
@@ -169,8 +169,11 @@ void AttendCacheBlock(const CachedAttentionParams& p, size_t kv_head,
   }
 }
 
-// The same for one token and `heads` query heads of one key/value head, without
-// packing: each key and value is read once and used for these few heads.
+// The same for one token and `heads` query heads of one key/value head: keys
+// are packed one panel at a time and values not at all, so that both are read
+// once, and used for these few heads while they are in the level-1 cache. Every
+// sum is taken in the order of AttendCacheBlock: a token's result does not
+// depend on how many come with it.
 void AttendCacheToken(const CachedAttentionParams& p, size_t first_head,
                       size_t heads, size_t token) {
   const size_t dim = p.head_dim;
@@ -178,8 +181,15 @@ void AttendCacheToken(const CachedAttentionParams& p, size_t first_head,
   const size_t kv_head = first_head / (p.heads / p.kv_heads);
   const float* q = p.q + token * p.ldq + first_head * dim;
   float* out = p.out + token * p.ldo + first_head * value_dim;
-  float* scores = ThreadScratch(heads * kKeyBlock + 2 * heads);
+  const size_t state_floats = RoundUpToLine(2 * heads);
+  const size_t query_floats = RoundUpToLine(heads * dim);
+  float* scores = ThreadScratch(heads * kKeyBlock + state_floats +
+                                query_floats + kPanel * dim);
   float* states = scores + heads * kKeyBlock;
+  float* queries = states + state_floats;
+  float* keys = queries + query_floats;
+  std::memcpy(queries, q, heads * dim * sizeof(float));
+  ScaleInPlace(queries, heads * dim, p.scale);
   for (size_t h = 0; h < heads; ++h) {
     const RunningSoftmax empty;
     states[2 * h] = empty.max;
@@ -190,11 +200,13 @@ void AttendCacheToken(const CachedAttentionParams& p, size_t first_head,
   const size_t end = p.t - p.m + token + 1;
   for (size_t key = 0; key < end; key += kKeyBlock) {
     const size_t count = std::min(kKeyBlock, end - key);
-    for (size_t j = 0; j < count; ++j) {
-      const float* k = p.k_cache + (key + j) * p.ldkv + kv_head * dim;
-      for (size_t h = 0; h < heads; ++h) {
-        scores[h * kKeyBlock + j] =
-            p.scale * DotProduct</*kFixedOrder=*/false>(q + h * dim, k, dim);
+    for (size_t j = 0; j < count; j += kPanel) {
+      PackRows(p.k_cache + (key + j) * p.ldkv + kv_head * dim, p.ldkv,
+               std::min(kPanel, count - j), dim, keys);
+      for (size_t h = 0; h < heads; h += kMaxRows) {
+        TileOfPanels<Layout::kRowMajor>(
+            std::min(kMaxRows, heads - h), 1, queries + h * dim, dim, keys, 0,
+            dim, scores + h * kKeyBlock + j, kKeyBlock, /*accumulate=*/false);
       }
     }
     for (size_t h = 0; h < heads; ++h) {

@@ -161,28 +161,54 @@ constexpr size_t PanelsFor(size_t columns) {
   return (columns + kPanel - 1) / kPanel;
 }
 
-// Packs B [k, n] (rows `ldb` apart) into panels [n / 16][panel_k][16], zeros in
-// the padding; panel_k >= k.
-HWY_INLINE void PackColumns(const float* b, size_t ldb, size_t k, size_t n,
-                            size_t panel_k, float* out) {
+// Writes a row of B, `n` long, to the row of panels [n / 16][panel_k][16] that
+// `out` points at, zeros in the padding.
+HWY_INLINE void PackColumnsRow(const float* row, size_t n, size_t panel_k,
+                               float* out) {
   for (size_t p = 0; p < PanelsFor(n); ++p) {
-    float* panel = out + p * panel_k * kPanel;
+    const float* from = row + p * kPanel;
+    float* to = out + p * panel_k * kPanel;
     const size_t width = HWY_MIN(kPanel, n - p * kPanel);
-    for (size_t i = 0; i < k; ++i) {
-      const float* from = b + i * ldb + p * kPanel;
-      float* to = panel + i * kPanel;
-      if (width == kPanel) {
-        std::memcpy(to, from, kPanel * sizeof(float));
-      } else {
-        std::memcpy(to, from, width * sizeof(float));
-        std::memset(to + width, 0, (kPanel - width) * sizeof(float));
-      }
+    if (width == kPanel) {
+      std::memcpy(to, from, kPanel * sizeof(float));
+    } else {
+      std::memcpy(to, from, width * sizeof(float));
+      std::memset(to + width, 0, (kPanel - width) * sizeof(float));
     }
-    std::memset(panel + k * kPanel, 0, (panel_k - k) * kPanel * sizeof(float));
   }
 }
 
-// Packs B^T, given as [n, k] (rows `ldb` apart), into panels [n / 16][k][16].
+// Packs B [k, n] (rows `ldb` apart) into panels [n / 16][k][16].
+HWY_INLINE void PackColumns(const float* b, size_t ldb, size_t k, size_t n,
+                            float* out) {
+  for (size_t i = 0; i < k; ++i) {
+    PackColumnsRow(b + i * ldb, n, k, out + i * kPanel);
+  }
+}
+
+// to[j][i] = from[i][j] for 4 x 4 floats, rows `ldf` and 16 apart.
+HWY_INLINE void Transpose4x4(const float* from, size_t ldf, float* to) {
+  const hn::CappedTag<float, 4> d;
+  const hn::Repartition<double, decltype(d)> pairs;
+  const auto r0 = hn::LoadU(d, from);
+  const auto r1 = hn::LoadU(d, from + ldf);
+  const auto r2 = hn::LoadU(d, from + 2 * ldf);
+  const auto r3 = hn::LoadU(d, from + 3 * ldf);
+  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, r0, r1));
+  const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, r2, r3));
+  const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, r0, r1));
+  const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, r2, r3));
+  const auto store = [&](auto row, size_t j) {
+    hn::StoreU(hn::BitCast(d, row), d, to + j * kPanel);
+  };
+  store(hn::InterleaveLower(pairs, low01, low23), 0);
+  store(hn::InterleaveUpper(pairs, low01, low23), 1);
+  store(hn::InterleaveLower(pairs, high01, high23), 2);
+  store(hn::InterleaveUpper(pairs, high01, high23), 3);
+}
+
+// Packs B^T, given as [n, k] (rows `ldb` apart), into panels [n / 16][k][16],
+// zeros in the padding.
 HWY_INLINE void PackRows(const float* b, size_t ldb, size_t n, size_t k,
                          float* out) {
   for (size_t p = 0; p < PanelsFor(n); ++p) {
@@ -190,9 +216,18 @@ HWY_INLINE void PackRows(const float* b, size_t ldb, size_t n, size_t k,
     const float* from = b + p * kPanel * ldb;
     const size_t width = HWY_MIN(kPanel, n - p * kPanel);
     if (width < kPanel) std::memset(panel, 0, k * kPanel * sizeof(float));
+    const size_t whole_width = width / 4 * 4;
+    const size_t whole_k = k / 4 * 4;
+    for (size_t i = 0; i < whole_k; i += 4) {
+      for (size_t j = 0; j < whole_width; j += 4) {
+        Transpose4x4(from + j * ldb + i, ldb, panel + i * kPanel + j);
+      }
+    }
     for (size_t i = 0; i < k; ++i) {
-      for (size_t j = 0; j < width; ++j)
+      const size_t first = i < whole_k ? whole_width : 0;
+      for (size_t j = first; j < width; ++j) {
         panel[i * kPanel + j] = from[j * ldb + i];
+      }
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -112,6 +113,41 @@ TEST(CachedAttention, AgreesWithDefinition) {
       EXPECT_LT(reference::MaxError(out, reference::CachedAttention(p)), 2e-5)
           << c.m << " of " << c.t << ", " << c.heads << "/" << c.kv_heads
           << " heads of " << c.dim;
+    }
+  });
+}
+
+TEST(CachedAttention, ATokenIsTheSameHoweverManyComeWithIt) {
+  ThreadPool pool(3);
+  ForEachTarget([&] {
+    for (const CacheCase& c : kCacheCases) {
+      const size_t width = c.heads * c.dim;
+      const size_t ldkv = c.kv_heads * c.dim;
+      const std::vector<float> q = Random(c.t * width, 1, -2, 2);
+      const std::vector<float> k = Random(c.t * ldkv, 2, -2, 2);
+      const std::vector<float> v = Random(c.t * ldkv, 3, -2, 2);
+      std::vector<std::vector<float>> outputs;
+      for (const size_t m : {c.t, size_t{1}, size_t{5}, size_t{70}}) {
+        std::vector<float>& out = outputs.emplace_back(c.t * width);
+        for (size_t begin = 0; begin < c.t; begin += m) {
+          const size_t end = std::min(c.t, begin + m);
+          CachedAttention({.q = q.data() + begin * width,
+                           .ldq = width,
+                           .m = end - begin,
+                           .k_cache = k.data(),
+                           .v_cache = v.data(),
+                           .ldkv = ldkv,
+                           .t = end,
+                           .heads = c.heads,
+                           .kv_heads = c.kv_heads,
+                           .head_dim = c.dim,
+                           .scale = 0.3f,
+                           .out = out.data() + begin * width,
+                           .ldo = width},
+                          m == c.t ? nullptr : &pool);
+        }
+        EXPECT_EQ(out, outputs[0]) << m << " of " << c.t;
+      }
     }
   });
 }

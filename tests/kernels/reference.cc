@@ -187,15 +187,15 @@ std::vector<double> CausalConv1d(const CausalConv1dParams& p,
   return out;
 }
 
-std::vector<double> DeltaRule(const DeltaRuleParams& p,
-                              std::vector<double>* state) {
+std::vector<double> DeltaRule(const DeltaRuleParams& p) {
+  std::vector<double> state(p.value_heads * p.key_dim * p.value_dim);
   std::vector<double> y(p.tokens * p.value_heads * p.value_dim);
   for (size_t t = 0; t < p.tokens; ++t) {
     for (size_t h = 0; h < p.value_heads; ++h) {
       const size_t key_head = h / (p.value_heads / p.key_heads);
       const float* q = p.q + t * p.ldq + key_head * p.key_dim;
       const float* k = p.k + t * p.ldk + key_head * p.key_dim;
-      double* s = state->data() + h * p.key_dim * p.value_dim;
+      double* s = state.data() + h * p.key_dim * p.value_dim;
       for (size_t c = 0; c < p.key_dim; ++c) {
         const double g =
             p.g[t * p.ldg + (p.decay_per_key_channel ? h * p.key_dim + c : h)];
@@ -221,8 +221,8 @@ std::vector<double> DeltaRule(const DeltaRuleParams& p,
   return y;
 }
 
-std::vector<double> SelectiveScan(const SelectiveScanParams& p,
-                                  std::vector<double>* state) {
+std::vector<double> SelectiveScan(const SelectiveScanParams& p) {
+  std::vector<double> state(p.channels * p.state_dim);
   std::vector<double> y(p.tokens * p.channels);
   for (size_t t = 0; t < p.tokens; ++t) {
     for (size_t c = 0; c < p.channels; ++c) {
@@ -230,9 +230,9 @@ std::vector<double> SelectiveScan(const SelectiveScanParams& p,
       const double dt = p.dt[t * p.lddt + c];
       double sum = p.d == nullptr ? 0.0 : p.d[c] * x;
       for (size_t n = 0; n < p.state_dim; ++n) {
-        double& s = (*state)[c * p.state_dim + n];
-        s = std::exp(dt * p.a[c * p.state_dim + n]) * s +
-            dt * p.b[t * p.ldb + n] * x;
+        double& s = state[c * p.state_dim + n];
+        const double a = p.a[(c / 16 * p.state_dim + n) * 16 + c % 16];
+        s = std::exp(dt * a) * s + dt * p.b[t * p.ldb + n] * x;
         sum += s * p.c[t * p.ldc + n];
       }
       y[t * p.channels + c] = sum;
@@ -241,7 +241,8 @@ std::vector<double> SelectiveScan(const SelectiveScanParams& p,
   return y;
 }
 
-std::vector<double> Ssd(const SsdParams& p, std::vector<double>* state) {
+std::vector<double> Ssd(const SsdParams& p) {
+  std::vector<double> state(p.heads * p.head_dim * p.state_dim);
   std::vector<double> y(p.tokens * p.heads * p.head_dim);
   for (size_t t = 0; t < p.tokens; ++t) {
     for (size_t h = 0; h < p.heads; ++h) {
@@ -254,7 +255,7 @@ std::vector<double> Ssd(const SsdParams& p, std::vector<double>* state) {
         const double x = p.x[t * p.ldx + h * p.head_dim + i];
         double sum = p.d == nullptr ? 0.0 : p.d[h] * x;
         for (size_t n = 0; n < p.state_dim; ++n) {
-          double& s = (*state)[(h * p.head_dim + i) * p.state_dim + n];
+          double& s = state[(h * p.head_dim + i) * p.state_dim + n];
           s = decay * s + dt * x * b[n];
           sum += s * c[n];
         }

@@ -38,11 +38,10 @@ std::vector<double> PackedAttention(const PackedAttentionParams& p);
 std::vector<double> CachedAttention(const CachedAttentionParams& p);
 std::vector<double> CausalConv1d(const CausalConv1dParams& p,
                                  std::vector<double>* state);
-std::vector<double> DeltaRule(const DeltaRuleParams& p,
-                              std::vector<double>* state);
-std::vector<double> SelectiveScan(const SelectiveScanParams& p,
-                                  std::vector<double>* state);
-std::vector<double> Ssd(const SsdParams& p, std::vector<double>* state);
+// From the state before the first token.
+std::vector<double> DeltaRule(const DeltaRuleParams& p);
+std::vector<double> SelectiveScan(const SelectiveScanParams& p);
+std::vector<double> Ssd(const SsdParams& p);
 
 }  // namespace braid::kernels::reference
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/thread_pool.h"
@@ -32,6 +33,7 @@ struct Inputs {
         a(Random(s.heads, 100, -16.0f, -0.1f)),
         d(Random(s.heads, 101)) {}
 
+  // Tokens [begin, end) of a sequence whose past `state` has seen.
   SsdParams Params(const Shape& s, size_t begin, size_t end, float* state,
                    float* y) const {
     const size_t inner = s.heads * s.head_dim;
@@ -51,6 +53,7 @@ struct Inputs {
             .a = a.data(),
             .d = d.data(),
             .state = state,
+            .past_tokens = begin,
             .y = y + begin * inner,
             .ldy = inner};
   }
@@ -59,57 +62,53 @@ struct Inputs {
   std::vector<float> xbc, dt, a, d;
 };
 
-TEST(Ssd, ChunksAndStepsAgreeWithTheRecurrence) {
+size_t StateFloats(const Shape& s) {
+  return SsdStateFloats(s.heads, s.head_dim, s.state_dim, s.groups);
+}
+
+// y of `tokens` tokens that come in pieces of these sizes, over and over.
+std::vector<float> InPieces(const Shape& s, const Inputs& in, size_t tokens,
+                            const std::vector<size_t>& sizes,
+                            ThreadPool* pool) {
+  std::vector<float> state(StateFloats(s), 0.0f);
+  std::vector<float> y(tokens * s.heads * s.head_dim);
+  size_t begin = 0;
+  for (size_t i = 0; begin < tokens; ++i) {
+    const size_t end = std::min(tokens, begin + sizes[i % sizes.size()]);
+    Ssd(in.Params(s, begin, end, state.data(), y.data()), pool);
+    begin = end;
+  }
+  return y;
+}
+
+TEST(Ssd, AgreesWithTheRecurrence) {
   ThreadPool pool(3);
   ForEachTarget([&] {
     for (const Shape& s : kShapes) {
-      // Around one chunk, several, and more than are kept at once (16).
-      for (const size_t tokens : {1, 7, 8, 63, 64, 65, 200, 1030}) {
+      // Around one chunk, several, and more than are kept at once (64).
+      for (const size_t tokens : {1, 7, 15, 16, 17, 200, 1030}) {
         const Inputs in(s, tokens, 7);
-        const std::vector<float> start =
-            Random(s.heads * s.head_dim * s.state_dim, 9);
-        std::vector<float> y(tokens * s.heads * s.head_dim);
-        std::vector<float> state = start;
-        const SsdParams p = in.Params(s, 0, tokens, state.data(), y.data());
-        std::vector<double> expected_state(start.begin(), start.end());
-        const std::vector<double> expected = reference::Ssd(p, &expected_state);
-
-        SsdPrefill(p, &pool);
+        const std::vector<float> y = InPieces(s, in, tokens, {tokens}, &pool);
+        const std::vector<double> expected =
+            reference::Ssd(in.Params(s, 0, tokens, nullptr, nullptr));
         EXPECT_LT(reference::MaxError(y, expected), 2e-5) << tokens;
-        EXPECT_LT(reference::MaxError(state, expected_state), 2e-5) << tokens;
-
-        state = start;
-        SsdStep(p, &pool);
-        EXPECT_LT(reference::MaxError(y, expected), 2e-5) << tokens;
-        EXPECT_LT(reference::MaxError(state, expected_state), 2e-5) << tokens;
       }
     }
   });
 }
 
-TEST(Ssd, PrefillMayBeCutAnywhere) {
-  ForEachTarget([] {
-    const Shape s{4, 16, 32, 2};
-    const size_t tokens = 150;
-    const Inputs in(s, tokens, 3);
-    std::vector<float> whole(tokens * s.heads * s.head_dim);
-    std::vector<float> whole_state(s.heads * s.head_dim * s.state_dim, 0.0f);
-    SsdPrefill(in.Params(s, 0, tokens, whole_state.data(), whole.data()),
-               nullptr);
-    for (const size_t cut : {1, 10, 63, 64, 65, 149}) {
-      std::vector<float> y(whole.size());
-      std::vector<float> state(whole_state.size(), 0.0f);
-      SsdPrefill(in.Params(s, 0, cut, state.data(), y.data()), nullptr);
-      SsdPrefill(in.Params(s, cut, tokens, state.data(), y.data()), nullptr);
-      EXPECT_LT(reference::MaxError(
-                    y, std::vector<double>(whole.begin(), whole.end())),
-                2e-5)
-          << cut;
-      EXPECT_LT(
-          reference::MaxError(state, std::vector<double>(whole_state.begin(),
-                                                         whole_state.end())),
-          2e-5)
-          << cut;
+TEST(Ssd, GivesTheSameBitsInAnyPieces) {
+  ThreadPool pool(3);
+  ForEachTarget([&] {
+    for (const Shape& s : kShapes) {
+      const size_t tokens = 1100;
+      const Inputs in(s, tokens, 3);
+      const std::vector<float> whole =
+          InPieces(s, in, tokens, {tokens}, nullptr);
+      for (const std::vector<size_t>& sizes :
+           {std::vector<size_t>{1}, {7}, {16}, {17, 1, 200}, {1030, 70}}) {
+        EXPECT_EQ(InPieces(s, in, tokens, sizes, &pool), whole) << sizes[0];
+      }
     }
   });
 }
@@ -119,14 +118,13 @@ TEST(Ssd, WorksInPlaceAndWithoutSkip) {
     const Shape s{2, 16, 16, 1};
     for (const size_t tokens : {3, 100}) {
       Inputs in(s, tokens, 5);
-      std::vector<float> state(s.heads * s.head_dim * s.state_dim, 0.0f);
+      std::vector<float> state(StateFloats(s), 0.0f);
       SsdParams p = in.Params(s, 0, tokens, state.data(), nullptr);
       p.d = nullptr;
-      std::vector<double> expected_state(state.begin(), state.end());
-      const std::vector<double> expected = reference::Ssd(p, &expected_state);
+      const std::vector<double> expected = reference::Ssd(p);
       p.y = in.xbc.data();
       p.ldy = in.width;
-      SsdPrefill(p, nullptr);
+      Ssd(p, nullptr);
       std::vector<float> y;
       for (size_t t = 0; t < tokens; ++t) {
         const float* row = in.xbc.data() + t * in.width;
@@ -145,14 +143,13 @@ TEST(Ssd, SurvivesStrongDecay) {
     const size_t tokens = 128;
     Inputs in(s, tokens, 6);
     for (size_t i = 0; i < in.dt.size(); i += 3) in.dt[i] = 20.0f;
-    std::vector<float> y(tokens * s.heads * s.head_dim);
-    std::vector<float> state(s.heads * s.head_dim * s.state_dim, 1.0f);
-    const SsdParams p = in.Params(s, 0, tokens, state.data(), y.data());
-    std::vector<double> expected_state(state.begin(), state.end());
-    const std::vector<double> expected = reference::Ssd(p, &expected_state);
-    SsdPrefill(p, nullptr);
-    EXPECT_LT(reference::MaxError(y, expected), 2e-5);
-    EXPECT_LT(reference::MaxError(state, expected_state), 2e-5);
+    const std::vector<double> expected =
+        reference::Ssd(in.Params(s, 0, tokens, nullptr, nullptr));
+    for (const size_t size : {1, 128}) {
+      EXPECT_LT(reference::MaxError(InPieces(s, in, tokens, {size}, nullptr),
+                                    expected),
+                2e-5);
+    }
   });
 }
 
