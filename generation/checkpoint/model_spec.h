@@ -159,6 +159,49 @@ struct Mamba2Spec {
   int64_t conv_channels() const { return inner() + 2 * groups * state_dim; }
 };
 
+// Mamba-3 (Lahoti et al. 2026): no convolution; the trapezoidal rule, decays
+// that depend on the token, a rotation by data-dependent angles, and `rank`
+// inputs and outputs per head (MIMO; 1: SISO). For each head, with j over
+// ranks:
+//
+//   dt = softplus(dt + dt_bias), A = -max(decay(a), decay_floor), l =
+//   sigmoid(t) B_j, C_j = rotate(norm(B_j) + b_bias_j, norm(C_j) + c_bias_j;
+//   theta) theta += pi tanh(angle) dt, one for each of `angles` pairs of
+//   dimensions S = exp(dt A) (S + (1 - l) dt sum_j x'_j B'_j^T) + l dt sum_j
+//   x_j B_j^T y = out(sum_j mimo_o_j norm(S C_j + D x_j) silu(mimo_z_j z))
+//
+// where x_j = mimo_x_j x, and x', B' are those of the token before.
+struct Mamba3Spec {
+  enum class Decay { kSoftplus, kHeavyTail };  // x < 0 ? 1 / (1 - x) : 1 + x
+  int64_t heads = 0;
+  int64_t head_dim = 0;
+  int64_t state_dim = 0;
+  int64_t groups = 0;  // divides heads
+  int64_t rank = 1;    // 1, 2, 4, 8 or 16
+  int64_t angles = 0;  // at most state_dim / 2
+  Decay decay = Decay::kHeavyTail;
+  double decay_floor = 1e-4;
+  // Pairs (i, i + state_dim / 2), as MIMO checkpoints have them, instead of
+  // (2 i, 2 i + 1).
+  bool rotate_halves = false;
+  // Rows: z, x, B and C [rank, groups, state_dim], dt, a, t [heads], angle.
+  LinearSpec in;
+  TensorSpec dt_bias;  // [heads]
+  RmsNormSpec b_norm;  // [state_dim]
+  RmsNormSpec c_norm;
+  TensorSpec b_bias;  // [heads, rank, state_dim]
+  TensorSpec c_bias;
+  TensorSpec d;                      // [heads]
+  std::optional<TensorSpec> mimo_x;  // [heads, rank, head_dim], or all three
+  std::optional<TensorSpec> mimo_z;  // are missing and 1
+  std::optional<TensorSpec> mimo_o;
+  std::optional<RmsNormSpec> norm;  // over each head, weight [inner()]
+  LinearSpec out;
+
+  int64_t inner() const { return heads * head_dim; }
+  int64_t bc_width() const { return rank * groups * state_dim; }
+};
+
 // Gated DeltaNet (Yang et al. 2024) and Kimi delta attention (Kimi Linear,
 // 2025). For each value head, with q and k of unit length and q scaled by
 // key_dim^-0.5:
@@ -245,8 +288,8 @@ struct MoeSpec {
 };
 
 using OperatorSpec =
-    std::variant<AttentionSpec, MlaSpec, Mamba1Spec, Mamba2Spec, DeltaNetSpec,
-                 ShortConvSpec, MlpSpec, MoeSpec>;
+    std::variant<AttentionSpec, MlaSpec, Mamba1Spec, Mamba2Spec, Mamba3Spec,
+                 DeltaNetSpec, ShortConvSpec, MlpSpec, MoeSpec>;
 
 // A path beside the residual stream (Zamba2's shared transformer):
 //   out(mlp(mlp_norm(attention(norm([x, embedding of the token])))))

@@ -51,6 +51,11 @@ class Collector {
     AddAll(spec.in, spec.conv_weight, spec.conv_bias, spec.a_log, spec.d,
            spec.dt_bias, spec.norm, spec.out);
   }
+  void Add(const Mamba3Spec& spec) {
+    AddAll(spec.in, spec.dt_bias, spec.b_norm, spec.c_norm, spec.b_bias,
+           spec.c_bias, spec.d, spec.mimo_x, spec.mimo_z, spec.mimo_o,
+           spec.norm, spec.out);
+  }
   void Add(const DeltaNetSpec& spec) {
     AddAll(spec.in, spec.z_up, spec.a_up);
     for (const TensorSpec& weight : spec.conv_weights) Add(weight);

@@ -34,6 +34,7 @@ struct Name {
   const char* operator()(const model::MlaSpec&) { return "latent_attention"; }
   const char* operator()(const model::Mamba1Spec&) { return "mamba1"; }
   const char* operator()(const model::Mamba2Spec&) { return "mamba2"; }
+  const char* operator()(const model::Mamba3Spec&) { return "mamba3"; }
   const char* operator()(const model::DeltaNetSpec&) { return "delta_net"; }
   const char* operator()(const model::ShortConvSpec&) { return "short_conv"; }
   const char* operator()(const model::MlpSpec&) { return "mlp"; }

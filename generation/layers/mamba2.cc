@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "generation/layers/ssd_shape.h"
 #include "kernels/conv1d.h"
 #include "kernels/elementwise.h"
 #include "kernels/norm.h"
@@ -33,8 +34,7 @@ absl::StatusOr<std::unique_ptr<Mamba2>> Mamba2::Load(const Mamba2Spec& spec,
 OperatorState Mamba2::NewState(size_t) const {
   RecurrentState state;
   state.conv.resize((spec_.conv_kernel - 1) * spec_.conv_channels());
-  state.recurrent.resize(kernels::SsdStateFloats(
-      spec_.heads, spec_.head_dim, spec_.state_dim, spec_.groups));
+  state.recurrent.resize(kernels::SsdStateFloats(ShapeOf(spec_)));
   return state;
 }
 
@@ -94,11 +94,8 @@ void Mamba2::Forward(const float* x, size_t rows, OperatorState* state,
   }
 
   kernels::SsdParams ssd;
+  ssd.shape = ShapeOf(spec_);
   ssd.tokens = rows;
-  ssd.heads = heads;
-  ssd.head_dim = spec_.head_dim;
-  ssd.state_dim = spec_.state_dim;
-  ssd.groups = spec_.groups;
   ssd.x = conv.out;
   ssd.ldx = channels;
   ssd.b = conv.out + inner;

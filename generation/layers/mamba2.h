@@ -13,8 +13,6 @@
 
 namespace braid::model {
 
-// State: RecurrentState, recurrent [heads, head_dim, state_dim]. One row takes
-// the step form, more take the chunked form; both leave the same state.
 class Mamba2 : public Operator {
  public:
   static absl::StatusOr<std::unique_ptr<Mamba2>> Load(const Mamba2Spec& spec,

@@ -8,6 +8,7 @@
 #include "generation/layers/latent_attention.h"
 #include "generation/layers/mamba1.h"
 #include "generation/layers/mamba2.h"
+#include "generation/layers/mamba3.h"
 #include "generation/layers/mlp.h"
 #include "generation/layers/moe.h"
 #include "generation/layers/short_conv.h"
@@ -37,6 +38,9 @@ struct Loading {
   }
   Loaded operator()(const Mamba2Spec& spec) {
     return Load<Mamba2>(spec, loader);
+  }
+  Loaded operator()(const Mamba3Spec& spec) {
+    return Load<Mamba3>(spec, loader);
   }
   Loaded operator()(const DeltaNetSpec& spec) {
     return Load<DeltaNet>(spec, loader);

@@ -4,8 +4,10 @@
 #define BRAID_GENERATION_LAYERS_OPERATOR_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <variant>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "generation/checkpoint/model_spec.h"
@@ -27,6 +29,7 @@ struct KvCache {
 struct RecurrentState {
   kernels::AlignedVector conv;       // [kernel - 1, channels], oldest first
   kernels::AlignedVector recurrent;  // as the operator's kernel lays it out
+  std::vector<uint32_t> angles;      // as 2^-32 of a turn
   size_t tokens = 0;                 // that it has seen
 };
 

@@ -2,9 +2,9 @@
 
 #include <variant>
 
+#include "generation/layers/ssd_shape.h"
 #include "kernels/delta_rule.h"
 #include "kernels/selective_scan.h"
-#include "kernels/ssd.h"
 
 namespace braid::model {
 namespace {
@@ -30,8 +30,11 @@ struct Counter {
   }
   StateBytes operator()(const Mamba2Spec& spec) const {
     return Recurrent((spec.conv_kernel - 1) * spec.conv_channels() +
-                     kernels::SsdStateFloats(spec.heads, spec.head_dim,
-                                             spec.state_dim, spec.groups));
+                     kernels::SsdStateFloats(ShapeOf(spec)));
+  }
+  StateBytes operator()(const Mamba3Spec& spec) const {
+    return Recurrent(kernels::SsdStateFloats(ShapeOf(spec)) +
+                     spec.heads * spec.angles);
   }
   StateBytes operator()(const DeltaNetSpec& spec) const {
     return Recurrent((spec.conv_kernel - 1) * spec.conv_channels() +

@@ -23,15 +23,24 @@ HWY_BEFORE_NAMESPACE();
 namespace braid::kernels {
 namespace HWY_NAMESPACE {
 
-// Unrolled over a chunk, with c[t] the sum of dt * a up to t, L the number of
-// its tokens and S the state before it, the recurrence reads
+// Unrolled over a chunk of tokens t, with c[t] the sum of dt a up to t, L the
+// number of tokens, S the state before it (with the share of the token before
+// the chunk that the trapezoid adds at its first token) and
 //
-//   y[t] = sum_{s <= t} (C[t] . B[s]) exp(c[t] - c[s]) dt[s] x[s]
+//   now[t]   = l[t] dt[t]
+//   later[t] = now[t] + (1 - l[t + 1]) dt[t + 1]
+//
+// the recurrence reads (for one row per token; with more, sums are over the
+// rows of the tokens)
+//
+//   y[t] = now[t] (C[t] . B[t]) x[t]
+//          + sum_{s < t} later[s] (C[t] . B[s]) exp(c[t] - c[s]) x[s]
 //          + exp(c[t]) S C[t] + d x[t]
-//   S'   = exp(c[L-1]) S + sum_s exp(c[L-1] - c[s]) dt[s] x[s] B[s]^T
+//   S'   = exp(c[L-1]) S + now[L-1] x[L-1] B[L-1]^T
+//          + sum_{s < L-1} later[s] exp(c[L-1] - c[s]) x[s] B[s]^T
 //
-// Row t needs the rows up to t only, and every sum below is a chain of
-// additions in ascending order: a row comes out the same in whatever piece it
+// A token needs those before it only, and every sum below is a chain of
+// additions in ascending order: it comes out the same in whatever piece it
 // comes.
 
 static_assert(kSsdChunk == kPanel);
@@ -39,9 +48,9 @@ static_assert(kSsdChunk == kPanel);
 // Adds the piece's B to the group's panel, then C . B for its rows.
 void SsdGroupPiece(const SsdParams& p, const ssd::Piece& piece, size_t group,
                    const ssd::GroupChunk& out) {
-  const size_t n = p.state_dim;
-  const float* b = p.b + piece.token * p.ldb + group * n;
-  const float* c = p.c + piece.token * p.ldc + group * n;
+  const size_t n = p.shape.state_dim;
+  const float* b = p.b + piece.at * p.ldb + group * n;
+  const float* c = p.c + piece.at * p.ldc + group * n;
   const size_t rows = piece.end - piece.row;
   if (piece.row == 0) {
     PackRows(b, p.ldb, rows, n, out.b);
@@ -59,80 +68,149 @@ void SsdGroupPiece(const SsdParams& p, const ssd::Piece& piece, size_t group,
   }
 }
 
-// S after the chunk whose x, scaled in place, and B are given.
-void AdvanceSsdState(size_t n, size_t panels, const double* decay_sum,
-                     const float* dt, const float* b, float* x, float* state) {
-  const double sum = decay_sum[kSsdChunk - 1];
-  for (size_t s = 0; s < kSsdChunk; ++s) {
-    const float weight =
-        dt[s] * static_cast<float>(std::exp(sum - decay_sum[s]));
-    for (size_t q = 0; q < panels; ++q) {
-      ScaleInPlace(x + (q * kSsdChunk + s) * kPanel, kPanel, weight);
+// One piece of one head.
+struct HeadPiece {
+  HeadPiece(const SsdParams& p, const ssd::Piece& piece, size_t head)
+      : n(p.shape.state_dim),
+        rank(p.shape.rank),
+        layout(p.shape),
+        state(p.state + head * layout.head_stride),
+        x(state + layout.x_at),
+        tokens(piece.end / rank) {
+    const size_t first = piece.row / rank;
+    float* dt = state + layout.dt_at;
+    float* a = state + layout.a_at;
+    float* trapezoid = state + layout.trapezoid_at;
+    for (size_t t = first; t < tokens; ++t) {
+      const size_t token = piece.at / rank + t - first;
+      dt[t] = p.dt[token * p.lddt + head];
+      a[t] = p.a[token * p.lda + head];
+      trapezoid[t] =
+          p.trapezoid == nullptr ? 1.0f : p.trapezoid[token * p.lddt + head];
+    }
+    double sum = 0.0;
+    for (size_t t = 0; t < tokens; ++t) {
+      sum += static_cast<double>(dt[t]) * a[t];
+      decay_sum[t] = sum;
+      now[t] = trapezoid[t] * dt[t];
+      carry[t] = (1.0f - trapezoid[t]) * dt[t];
+      if (t > 0) later[t - 1] = now[t - 1] + carry[t];
     }
   }
-  ScaleInPlace(state, panels * n * kPanel, static_cast<float>(std::exp(sum)));
-  for (size_t q = 0; q < panels; ++q) {
-    for (size_t row = 0; row < n; row += kMaxRows) {
-      Tile<1, Layout::kRowMajor>(HWY_MIN(kMaxRows, n - row), b + row * kPanel,
-                                 kPanel, x + q * kSsdChunk * kPanel, 0,
-                                 kSsdChunk, state + (q * n + row) * kPanel,
-                                 kPanel, /*accumulate=*/true,
-                                 Ahead{.from = x, .step = 0});
+
+  // S += sum over j of scale[j] x[j] B[j]^T, for rows [begin, end) of a chunk:
+  // x in panels, B as [state_dim][chunk].
+  void AddToState(const float* b, const float* scale, size_t begin,
+                  size_t end) const {
+    const size_t count = end - begin;
+    float* scaled = ThreadScratch(layout.panels * count * kPanel);
+    for (size_t q = 0; q < layout.panels; ++q) {
+      float* panel = scaled + q * count * kPanel;
+      std::memcpy(panel, x + (q * kSsdChunk + begin) * kPanel,
+                  count * kPanel * sizeof(float));
+      for (size_t j = 0; j < count; ++j) {
+        ScaleInPlace(panel + j * kPanel, kPanel, scale[j]);
+      }
+      for (size_t row = 0; row < n; row += kMaxRows) {
+        Tile<1, Layout::kRowMajor>(
+            HWY_MIN(kMaxRows, n - row), b + row * kPanel + begin, kPanel, panel,
+            0, count, state + (q * n + row) * kPanel, kPanel,
+            /*accumulate=*/true, Ahead{.from = panel, .step = 0});
+      }
     }
   }
-}
+
+  // What the token before the chunk adds at the chunk's first.
+  void CarryLastToken(const float* last_b) const {
+    float scale[kSsdChunk];
+    std::fill_n(scale, rank, carry[0]);
+    AddToState(last_b, scale, kSsdChunk - rank, kSsdChunk);
+  }
+
+  // The state after the whole chunk.
+  void FinishChunk(const float* b) const {
+    const double sum = decay_sum[tokens - 1];
+    ScaleInPlace(state, layout.panels * n * kPanel,
+                 static_cast<float>(std::exp(sum)));
+    float scale[kSsdChunk];
+    for (size_t j = 0; j < kSsdChunk; ++j) {
+      const size_t t = j / rank;
+      scale[j] =
+          t + 1 == tokens
+              ? now[t]
+              : later[t] * static_cast<float>(std::exp(sum - decay_sum[t]));
+    }
+    AddToState(b, scale, 0, kSsdChunk);
+  }
+
+  // weights[j] = what row j gives to row i, for j up to the end of i's token,
+  // apart from exp.
+  void MixingWeights(size_t i, const float* products, float* weights) const {
+    const size_t t = i / rank;
+    HWY_ALIGN float decay[kSsdChunk];
+    for (size_t s = 0; s < t; ++s) {
+      decay[s] = static_cast<float>(decay_sum[t] - decay_sum[s]);
+    }
+    decay[t] = 0.0f;
+    ExpSum(decay, t + 1, 0.0f);
+    for (size_t j = 0; j < (t + 1) * rank; ++j) {
+      const size_t s = j / rank;
+      weights[j] = decay[s] * products[j] * (s == t ? now[t] : later[s]);
+    }
+  }
+
+  const size_t n;
+  const size_t rank;
+  const ssd::StateLayout layout;
+  float* const state;
+  float* const x;  // of the chunk, in panels
+  const size_t tokens;
+  // In f64: differences of these sums are exponents, so an absolute error here
+  // is a relative error of the result.
+  double decay_sum[kSsdChunk];
+  float now[kSsdChunk];
+  float later[kSsdChunk];  // but for the last token
+  float carry[kSsdChunk];
+};
 
 // One piece of one head: y, and the state where the chunk ends.
 void SsdHeadPiece(const SsdParams& p, const ssd::Piece& piece, size_t head,
                   const ssd::GroupChunk& group) {
-  const ssd::StateLayout layout(p);
-  const size_t n = p.state_dim;
-  const size_t dim = p.head_dim;
-  const size_t panels = layout.panels;
+  const HeadPiece h(p, piece, head);
+  const size_t dim = p.shape.head_dim;
+  const size_t panels = h.layout.panels;
   const size_t width = panels * kPanel;
-  float* state = p.state + head * layout.head_stride;
-  float* open_x = state + layout.x_at;
-  float* dt = state + layout.dt_at;
-  const float* x = p.x + piece.token * p.ldx + head * dim;
-  const float* c = p.c + piece.token * p.ldc + head / (p.heads / p.groups) * n;
-  float* y = p.y + piece.token * p.ldy + head * dim;
-  float* result = ThreadScratch(kMaxRows * width);
-
+  const float* x = p.x + piece.at * p.ldx + head * dim;
+  const float* c =
+      p.c + piece.at * p.ldc + head / (p.shape.heads / p.shape.groups) * h.n;
+  float* y = p.y + piece.at * p.ldy + head * dim;
+  const size_t past_rows = p.past_tokens * h.rank + piece.at;
+  if (p.shape.trapezoid && piece.row == 0 && past_rows > 0) {
+    h.CarryLastToken(group.last_b);
+  }
   for (size_t row = piece.row; row < piece.end; ++row) {
-    const size_t r = row - piece.row;
-    dt[row] = p.dt[(piece.token + r) * p.lddt + head];
-    PackColumnsRow(x + r * p.ldx, dim, kSsdChunk, open_x + row * kPanel);
-  }
-  // In f64: differences of these sums are exponents, so an absolute error here
-  // is a relative error of the result.
-  double decay_sum[kSsdChunk];
-  double sum = 0.0;
-  for (size_t t = 0; t < piece.end; ++t) {
-    sum += static_cast<double>(dt[t]) * p.a[head];
-    decay_sum[t] = sum;
+    PackColumnsRow(x + (row - piece.row) * p.ldx, dim, kSsdChunk,
+                   h.x + row * kPanel);
   }
 
+  float* result = ThreadScratch(kMaxRows * width);
   for (size_t row = piece.row; row < piece.end; row += kMaxRows) {
     const size_t end = HWY_MIN(row + kMaxRows, piece.end);
     const size_t at = row - piece.row;
     TileOfPanels<Layout::kRowMajor>(end - row, panels, c + at * p.ldc, p.ldc,
-                                    state, n * kPanel, n, result, width,
+                                    h.state, h.n * kPanel, h.n, result, width,
                                     /*accumulate=*/false);
     HWY_ALIGN float mixing[kMaxRows * kSsdChunk] = {};
-    for (size_t t = row; t < end; ++t) {
-      ScaleInPlace(result + (t - row) * width, dim,
-                   static_cast<float>(std::exp(decay_sum[t])));
-      float* weights = mixing + (t - row) * kSsdChunk;
-      for (size_t s = 0; s <= t; ++s) {
-        weights[s] = static_cast<float>(decay_sum[t] - decay_sum[s]);
-      }
-      ExpSum(weights, t + 1, 0.0f);
-      const float* products = group.products + t * kSsdChunk;
-      for (size_t s = 0; s <= t; ++s) weights[s] *= products[s] * dt[s];
+    for (size_t i = row; i < end; ++i) {
+      ScaleInPlace(result + (i - row) * width, dim,
+                   static_cast<float>(std::exp(h.decay_sum[i / h.rank])));
+      h.MixingWeights(i, group.products + i * kSsdChunk,
+                      mixing + (i - row) * kSsdChunk);
     }
-    TileOfPanels<Layout::kRowMajor>(end - row, panels, mixing, kSsdChunk,
-                                    open_x, kSsdChunk * kPanel, end, result,
-                                    width, /*accumulate=*/true);
+    const size_t seen = (end + h.rank - 1) / h.rank * h.rank;
+    TileOfPanels<Layout::kRowMajor>(end - row, panels, mixing, kSsdChunk, h.x,
+                                    kSsdChunk * kPanel, seen, result, width,
+                                    /*accumulate=*/true);
     for (size_t r = 0; r < end - row; ++r) {
       float* out = result + r * width;
       if (p.d != nullptr) {
@@ -141,9 +219,7 @@ void SsdHeadPiece(const SsdParams& p, const ssd::Piece& piece, size_t head,
       std::memcpy(y + (at + r) * p.ldy, out, dim * sizeof(float));
     }
   }
-  if (piece.end == kSsdChunk) {
-    AdvanceSsdState(n, panels, decay_sum, dt, group.b, open_x, state);
-  }
+  if (piece.end == kSsdChunk) h.FinishChunk(group.b);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -177,59 +253,73 @@ class SharedChunks {
  public:
   SharedChunks(const SsdParams& p, size_t pieces)
       : params_(p),
-        b_floats_(p.state_dim * kSsdChunk),
+        layout_(p.shape),
         pieces_(pieces),
-        scratch_(new float[p.groups * pieces * (b_floats_ + kProducts)]) {}
+        scratch_(new float[p.shape.groups * pieces * Stride()]) {}
 
   ssd::GroupChunk at(size_t group, size_t first, size_t i) const {
-    float* chunk =
-        scratch_.get() + (group * pieces_ + i) * (b_floats_ + kProducts);
-    return {first + i == 0 ? Open(group) : chunk, chunk + b_floats_};
+    float* chunk = Chunk(group, i);
+    const float* last_b = nullptr;
+    if (params_.shape.trapezoid) {
+      last_b = i == 0 ? Last(group) : B(group, first, i - 1);
+    }
+    return {B(group, first, i), last_b, chunk + layout_.b_floats};
   }
 
-  // Keeps B of the call's last piece, if it leaves its chunk unfinished.
-  void KeepOpen(size_t first, size_t i) const {
-    if (first + i == 0) return;
-    for (size_t group = 0; group < params_.groups; ++group) {
-      std::memcpy(Open(group), at(group, first, i).b,
-                  b_floats_ * sizeof(float));
+  // Keeps what the next pass or call needs of this pass's last piece, `i`.
+  void Keep(size_t first, size_t i) const {
+    const bool whole = ssd::PieceOf(params_, first + i).end == kSsdChunk;
+    const bool trapezoid = params_.shape.trapezoid;
+    for (size_t group = 0; group < params_.shape.groups; ++group) {
+      const float* b = B(group, first, i);
+      if (!whole && b != Open(group)) Copy(b, Open(group));
+      if (!trapezoid) continue;
+      // Of the last chunk that is whole.
+      if (whole) {
+        Copy(b, Last(group));
+      } else if (i > 0) {
+        Copy(B(group, first, i - 1), Last(group));
+      }
     }
   }
 
  private:
-  static constexpr size_t kProducts = kSsdChunk * kSsdChunk;
-
+  size_t Stride() const { return layout_.b_floats + kSsdChunk * kSsdChunk; }
+  float* Chunk(size_t group, size_t i) const {
+    return scratch_.get() + (group * pieces_ + i) * Stride();
+  }
   float* Open(size_t group) const {
-    const ssd::StateLayout layout(params_);
-    return params_.state + layout.b_at + group * layout.b_stride;
+    return params_.state + layout_.b_at + group * layout_.group_stride;
+  }
+  float* Last(size_t group) const { return Open(group) + layout_.b_floats; }
+  float* B(size_t group, size_t first, size_t i) const {
+    return first + i == 0 ? Open(group) : Chunk(group, i);
+  }
+  void Copy(const float* from, float* to) const {
+    std::memcpy(to, from, layout_.b_floats * sizeof(float));
   }
 
   const SsdParams& params_;
-  const size_t b_floats_;
+  const ssd::StateLayout layout_;
   const size_t pieces_;
   const std::unique_ptr<float[]> scratch_;
 };
 
 }  // namespace
 
-size_t SsdStateFloats(size_t heads, size_t head_dim, size_t state_dim,
-                      size_t groups) {
-  SsdParams params;
-  params.heads = heads;
-  params.head_dim = head_dim;
-  params.state_dim = state_dim;
-  const ssd::StateLayout layout(params);
-  return layout.b_at + groups * layout.b_stride;
+size_t SsdStateFloats(const SsdShape& shape) {
+  const ssd::StateLayout layout(shape);
+  return layout.b_at + shape.groups * layout.group_stride;
 }
 
 void Ssd(const SsdParams& params, ThreadPool* pool) {
+  const SsdShape& shape = params.shape;
   const size_t pieces = ssd::Pieces(params);
   const SharedChunks shared(params, std::min(pieces, kPiecesAtOnce));
   for (size_t first = 0; first < pieces; first += kPiecesAtOnce) {
     const size_t count = std::min(kPiecesAtOnce, pieces - first);
-    const size_t rows = std::min(params.tokens, count * kSsdChunk);
-    For(pool, params.groups * count,
-        rows / count * kSsdChunk * params.state_dim,
+    const size_t rows = std::min(params.tokens * shape.rank, count * kSsdChunk);
+    For(pool, shape.groups * count, rows / count * kSsdChunk * shape.state_dim,
         [&](size_t begin, size_t end) {
           for (size_t i = begin; i < end; ++i) {
             const size_t group = i / count;
@@ -238,10 +328,10 @@ void Ssd(const SsdParams& params, ThreadPool* pool) {
              shared.at(group, first, i % count));
           }
         });
-    For(pool, params.heads, rows * params.head_dim * 2 * params.state_dim,
+    For(pool, shape.heads, rows * shape.head_dim * 2 * shape.state_dim,
         [&](size_t begin, size_t end) {
           for (size_t head = begin; head < end; ++head) {
-            const size_t group = head / (params.heads / params.groups);
+            const size_t group = head / (shape.heads / shape.groups);
             for (size_t i = 0; i < count; ++i) {
               HWY_DYNAMIC_DISPATCH(SsdHeadPiece)
               (params, ssd::PieceOf(params, first + i), head,
@@ -249,9 +339,7 @@ void Ssd(const SsdParams& params, ThreadPool* pool) {
             }
           }
         });
-    if (ssd::PieceOf(params, first + count - 1).end < kSsdChunk) {
-      shared.KeepOpen(first, count - 1);
-    }
+    shared.Keep(first, count - 1);
   }
 }
 

@@ -242,24 +242,41 @@ std::vector<double> SelectiveScan(const SelectiveScanParams& p) {
 }
 
 std::vector<double> Ssd(const SsdParams& p) {
-  std::vector<double> state(p.heads * p.head_dim * p.state_dim);
-  std::vector<double> y(p.tokens * p.heads * p.head_dim);
-  for (size_t t = 0; t < p.tokens; ++t) {
-    for (size_t h = 0; h < p.heads; ++h) {
-      const size_t group = h / (p.heads / p.groups);
-      const float* b = p.b + t * p.ldb + group * p.state_dim;
-      const float* c = p.c + t * p.ldc + group * p.state_dim;
-      const double dt = p.dt[t * p.lddt + h];
-      const double decay = std::exp(dt * p.a[h]);
-      for (size_t i = 0; i < p.head_dim; ++i) {
-        const double x = p.x[t * p.ldx + h * p.head_dim + i];
-        double sum = p.d == nullptr ? 0.0 : p.d[h] * x;
-        for (size_t n = 0; n < p.state_dim; ++n) {
-          double& s = state[(h * p.head_dim + i) * p.state_dim + n];
-          s = decay * s + dt * x * b[n];
-          sum += s * c[n];
+  const auto& [heads, head_dim, state_dim, groups, rank, trapezoid] = p.shape;
+  std::vector<double> state(heads * head_dim * state_dim);
+  std::vector<double> y(p.tokens * rank * heads * head_dim);
+  // S of one head += weight * sum over the token's rows of x B^T.
+  const auto add = [&](size_t t, size_t h, double weight) {
+    for (size_t r = t * rank; r < (t + 1) * rank; ++r) {
+      const float* b = p.b + r * p.ldb + h / (heads / groups) * state_dim;
+      for (size_t i = 0; i < head_dim; ++i) {
+        for (size_t n = 0; n < state_dim; ++n) {
+          state[(h * head_dim + i) * state_dim + n] +=
+              weight * p.x[r * p.ldx + h * head_dim + i] * b[n];
         }
-        y[(t * p.heads + h) * p.head_dim + i] = sum;
+      }
+    }
+  };
+  for (size_t t = 0; t < p.tokens; ++t) {
+    for (size_t h = 0; h < heads; ++h) {
+      const double dt = p.dt[t * p.lddt + h];
+      const double now = trapezoid ? p.trapezoid[t * p.lddt + h] : 1.0;
+      if (t > 0) add(t - 1, h, (1 - now) * dt);
+      for (size_t i = 0; i < head_dim * state_dim; ++i) {
+        state[h * head_dim * state_dim + i] *=
+            std::exp(dt * p.a[t * p.lda + h]);
+      }
+      add(t, h, now * dt);
+      for (size_t r = t * rank; r < (t + 1) * rank; ++r) {
+        const float* c = p.c + r * p.ldc + h / (heads / groups) * state_dim;
+        for (size_t i = 0; i < head_dim; ++i) {
+          const double x = p.x[r * p.ldx + h * head_dim + i];
+          double sum = p.d == nullptr ? 0.0 : p.d[h] * x;
+          for (size_t n = 0; n < state_dim; ++n) {
+            sum += state[(h * head_dim + i) * state_dim + n] * c[n];
+          }
+          y[r * heads * head_dim + h * head_dim + i] = sum;
+        }
       }
     }
   }

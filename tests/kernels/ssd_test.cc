@@ -14,64 +14,61 @@ namespace {
 
 using reference::Random;
 
-struct Shape {
-  size_t heads, head_dim, state_dim, groups;
+using Shape = SsdShape;
+
+constexpr Shape kShapes[] = {
+    {1, 1, 1, 1},      {4, 16, 16, 2},         {3, 20, 33, 1},
+    {2, 32, 128, 1},   {8, 8, 24, 8},          {3, 20, 33, 1, 1, true},
+    {2, 16, 12, 1, 2}, {4, 9, 16, 2, 4, true}, {2, 5, 7, 2, 16, true},
 };
 
-constexpr Shape kShapes[] = {{1, 1, 1, 1},
-                             {4, 16, 16, 2},
-                             {3, 20, 33, 1},
-                             {2, 32, 128, 1},
-                             {8, 8, 24, 8}};
-
-// Inputs of `tokens` tokens; x, B, C and dt lie in one matrix, as in a model.
+// Inputs of `tokens` tokens; x, B and C lie in one matrix, as in a model. a is
+// that of the token where there is a trapezoid, else of the head.
 struct Inputs {
   Inputs(const Shape& s, size_t tokens, unsigned seed)
       : width(s.heads * s.head_dim + 2 * s.groups * s.state_dim),
-        xbc(Random(tokens * width, seed)),
+        xbc(Random(tokens * s.rank * width, seed)),
         dt(Random(tokens * s.heads, seed + 1, 0.001f, 0.5f)),
-        a(Random(s.heads, 100, -16.0f, -0.1f)),
+        a(Random(tokens * s.heads, 100, -16.0f, -0.1f)),
+        trapezoid(Random(tokens * s.heads, seed + 2, 0.0f, 1.0f)),
         d(Random(s.heads, 101)) {}
 
   // Tokens [begin, end) of a sequence whose past `state` has seen.
   SsdParams Params(const Shape& s, size_t begin, size_t end, float* state,
                    float* y) const {
     const size_t inner = s.heads * s.head_dim;
-    return {.tokens = end - begin,
-            .heads = s.heads,
-            .head_dim = s.head_dim,
-            .state_dim = s.state_dim,
-            .groups = s.groups,
-            .x = xbc.data() + begin * width,
-            .ldx = width,
-            .b = xbc.data() + begin * width + inner,
-            .ldb = width,
-            .c = xbc.data() + begin * width + inner + s.groups * s.state_dim,
-            .ldc = width,
-            .dt = dt.data() + begin * s.heads,
-            .lddt = s.heads,
-            .a = a.data(),
-            .d = d.data(),
-            .state = state,
-            .past_tokens = begin,
-            .y = y + begin * inner,
-            .ldy = inner};
+    const float* rows = xbc.data() + begin * s.rank * width;
+    return {
+        .shape = s,
+        .tokens = end - begin,
+        .x = rows,
+        .ldx = width,
+        .b = rows + inner,
+        .ldb = width,
+        .c = rows + inner + s.groups * s.state_dim,
+        .ldc = width,
+        .dt = dt.data() + begin * s.heads,
+        .lddt = s.heads,
+        .a = a.data() + (s.trapezoid ? begin * s.heads : 0),
+        .lda = s.trapezoid ? s.heads : 0,
+        .trapezoid = s.trapezoid ? trapezoid.data() + begin * s.heads : nullptr,
+        .d = d.data(),
+        .state = state,
+        .past_tokens = begin,
+        .y = y + begin * s.rank * inner,
+        .ldy = inner};
   }
 
   size_t width;
-  std::vector<float> xbc, dt, a, d;
+  std::vector<float> xbc, dt, a, trapezoid, d;
 };
-
-size_t StateFloats(const Shape& s) {
-  return SsdStateFloats(s.heads, s.head_dim, s.state_dim, s.groups);
-}
 
 // y of `tokens` tokens that come in pieces of these sizes, over and over.
 std::vector<float> InPieces(const Shape& s, const Inputs& in, size_t tokens,
                             const std::vector<size_t>& sizes,
                             ThreadPool* pool) {
-  std::vector<float> state(StateFloats(s), 0.0f);
-  std::vector<float> y(tokens * s.heads * s.head_dim);
+  std::vector<float> state(SsdStateFloats(s), 0.0f);
+  std::vector<float> y(tokens * s.rank * s.heads * s.head_dim);
   size_t begin = 0;
   for (size_t i = 0; begin < tokens; ++i) {
     const size_t end = std::min(tokens, begin + sizes[i % sizes.size()]);
@@ -118,7 +115,7 @@ TEST(Ssd, WorksInPlaceAndWithoutSkip) {
     const Shape s{2, 16, 16, 1};
     for (const size_t tokens : {3, 100}) {
       Inputs in(s, tokens, 5);
-      std::vector<float> state(StateFloats(s), 0.0f);
+      std::vector<float> state(SsdStateFloats(s), 0.0f);
       SsdParams p = in.Params(s, 0, tokens, state.data(), nullptr);
       p.d = nullptr;
       const std::vector<double> expected = reference::Ssd(p);

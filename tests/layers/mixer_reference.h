@@ -152,6 +152,108 @@ inline Rows Mamba2(const Weights& weights, const Mamba2Spec& spec,
   return Linear(weights, spec.out, y);
 }
 
+// Section 3 of the paper as it is written: S takes alpha S + beta x' B' + gamma
+// x B, with beta = (1 - lambda) dt alpha and gamma = lambda dt.
+inline Rows Mamba3(const Weights& weights, const Mamba3Spec& spec,
+                   const Rows& x) {
+  const size_t n = spec.state_dim;
+  const size_t dim = spec.head_dim;
+  const size_t rank = spec.rank;
+  const size_t inner = spec.inner();
+  const size_t heads = spec.heads;
+  const Rows projected = Linear(weights, spec.in, x);
+  const auto mimo = [&](const std::optional<TensorSpec>& tensor, size_t h,
+                        size_t j, size_t p) {
+    return tensor.has_value() ? At(weights, *tensor, (h * rank + j) * dim + p)
+                              : 1.0;
+  };
+  std::vector<Rows> state(heads, Rows(dim, Row(n)));
+  Rows theta(heads, Row(spec.angles));
+  // Of the token before: x_j and B_j of each head.
+  std::vector<Rows> last_x(heads, Rows(rank, Row(dim)));
+  std::vector<Rows> last_b(heads, Rows(rank, Row(n)));
+  Rows y;
+  for (const Row& in : projected) {
+    const double* z = in.data();
+    const double* b_in = z + 2 * inner;
+    const double* c_in = b_in + spec.bc_width();
+    const double* steps = c_in + spec.bc_width();
+    const double* angle = steps + 3 * heads;
+    Row out(inner);
+    for (size_t h = 0; h < heads; ++h) {
+      const double dt = Softplus(steps[h] + At(weights, spec.dt_bias, h));
+      const double raw = steps[heads + h];
+      double decay = Softplus(raw);
+      if (spec.decay == Mamba3Spec::Decay::kHeavyTail) {
+        decay = std::max(raw, 0.0) + 1 / (1 - std::min(raw, 0.0));
+      }
+      const double alpha = std::exp(-std::max(decay, spec.decay_floor) * dt);
+      const double lambda = Sigmoid(steps[2 * heads + h]);
+      const double beta = (1 - lambda) * dt * alpha;
+      const double gamma = lambda * dt;
+      for (int64_t i = 0; i < spec.angles; ++i) {
+        theta[h][i] += M_PI * std::tanh(angle[i]) * dt;
+      }
+      const auto read = [&](const double* from, const RmsNormSpec& norm,
+                            const TensorSpec& bias, size_t j) {
+        const size_t group = h / (heads / spec.groups);
+        const double* begin = from + (j * spec.groups + group) * n;
+        Row row(begin, begin + n);
+        RmsNorm(weights, norm, row.data(), n);
+        for (size_t i = 0; i < n; ++i) {
+          row[i] += At(weights, bias, (h * rank + j) * n + i);
+        }
+        for (int64_t i = 0; i < spec.angles; ++i) {
+          double& u = spec.rotate_halves ? row[i] : row[2 * i];
+          double& v = spec.rotate_halves ? row[i + n / 2] : row[2 * i + 1];
+          const double turned =
+              u * std::cos(theta[h][i]) - v * std::sin(theta[h][i]);
+          v = u * std::sin(theta[h][i]) + v * std::cos(theta[h][i]);
+          u = turned;
+        }
+        return row;
+      };
+      Rows now_x(rank, Row(dim));
+      Rows now_b;
+      for (size_t j = 0; j < rank; ++j) {
+        now_b.push_back(read(b_in, spec.b_norm, spec.b_bias, j));
+        for (size_t p = 0; p < dim; ++p) {
+          now_x[j][p] = in[inner + h * dim + p] * mimo(spec.mimo_x, h, j, p);
+        }
+      }
+      for (size_t p = 0; p < dim; ++p) {
+        for (size_t i = 0; i < n; ++i) {
+          double& s = state[h][p][i];
+          s *= alpha;
+          for (size_t j = 0; j < rank; ++j) {
+            s += beta * last_x[h][j][p] * last_b[h][j][i] +
+                 gamma * now_x[j][p] * now_b[j][i];
+          }
+        }
+      }
+      for (size_t j = 0; j < rank; ++j) {
+        const Row c = read(c_in, spec.c_norm, spec.c_bias, j);
+        Row read_out(dim);
+        for (size_t p = 0; p < dim; ++p) {
+          read_out[p] = At(weights, spec.d, h) * now_x[j][p];
+          for (size_t i = 0; i < n; ++i) read_out[p] += state[h][p][i] * c[i];
+        }
+        if (spec.norm.has_value()) {
+          RmsNorm(weights, *spec.norm, read_out.data(), dim, h * dim);
+        }
+        for (size_t p = 0; p < dim; ++p) {
+          out[h * dim + p] += mimo(spec.mimo_o, h, j, p) * read_out[p] *
+                              Silu(z[h * dim + p] * mimo(spec.mimo_z, h, j, p));
+        }
+      }
+      last_x[h] = now_x;
+      last_b[h] = now_b;
+    }
+    y.push_back(std::move(out));
+  }
+  return Linear(weights, spec.out, y);
+}
+
 inline Rows DeltaNet(const Weights& weights, const DeltaNetSpec& spec,
                      const Rows& x) {
   const size_t channels = spec.conv_channels();
