@@ -272,7 +272,8 @@ struct RouterSpec {
   // group's score is the sum of its two best experts' (biased) scores.
   int64_t groups = 1;
   int64_t top_groups = 1;
-  bool normalize = false;  // divide the weights by their sum (+ 1e-20)
+  bool normalize = false;  // divide the weights by their sum + epsilon
+  double normalize_epsilon = 1e-20;
   double scale = 1;        // of the weights, after that
   LinearSpec logits;       // [experts, hidden]
 };

@@ -82,7 +82,8 @@ std::vector<Router::Choice> Router::Route(const float* x, size_t rows,
     }
     float factor = static_cast<float>(spec_.scale);
     if (spec_.normalize) {
-      factor /= std::accumulate(weights.begin(), weights.end(), 0.0f) + 1e-20f;
+      factor /= std::accumulate(weights.begin(), weights.end(), 0.0f) +
+                static_cast<float>(spec_.normalize_epsilon);
     }
     for (size_t k = 0; k < top_k; ++k) {
       choices.push_back(

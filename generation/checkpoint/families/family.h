@@ -37,6 +37,7 @@ Family Qwen35;
 Family Qwen35Moe;
 Family FalconH1;
 Family Lfm2;
+Family Lfm2Moe;
 Family MambaFamily;
 Family Mamba2Family;
 Family KimiLinear;

@@ -1,5 +1,6 @@
 // LFM2: gated short convolutions, and attention with norms on queries and
-// keys; a SwiGLU after each.
+// keys; a SwiGLU after each, which in LFM2-MoE is routed but for the first
+// layers.
 #include <set>
 #include <string>
 #include <utility>
@@ -58,10 +59,34 @@ ShortConvSpec ShortConv(const Context& context, const std::string& name) {
   return conv;
 }
 
-}  // namespace
+const MlpNames kMlpNames = {.gate = "w1", .up = "w3", .down = "w2"};
 
-absl::StatusOr<ModelSpec> Lfm2(ConfigReader& config,
-                               const Checkpoint* checkpoint) {
+MoeSpec Experts(const Context& context, const std::string& name) {
+  ConfigReader& config = context.config;
+  const int64_t experts = ReadExperts(context, "num_experts", 1);
+  if (!context.ok()) return {};
+  MoeSpec moe;
+  moe.router.score = RouterSpec::Score::kSigmoid;
+  moe.router.top_k = config.Int("num_experts_per_tok", 1, experts);
+  if (config.Bool("use_expert_bias", true)) {
+    moe.router.correction_bias =
+        Tensor(absl::StrCat(name, ".expert_bias"), {experts});
+  }
+  moe.router.normalize = config.Bool("norm_topk_prob", true);
+  moe.router.normalize_epsilon = 1e-6;
+  moe.router.scale = config.Number("routed_scaling_factor", 1.0);
+  moe.router.logits =
+      Linear(absl::StrCat(name, ".gate"), experts, context.hidden);
+  moe.experts = GatedExperts(context, absl::StrCat(name, ".experts"), experts,
+                             config.Int("moe_intermediate_size", 1, kMaxWidth),
+                             kMlpNames);
+  return moe;
+}
+
+// The first `dense_layers` have a feed-forward of width `intermediate`, the
+// others experts.
+absl::StatusOr<ModelSpec> Lfm(ConfigReader& config,
+                              const Checkpoint* checkpoint, bool experts) {
   ModelSpec spec;
   const Context context = ReadCommon(config, checkpoint,
                                      {.epsilon = "norm_eps",
@@ -77,7 +102,11 @@ absl::StatusOr<ModelSpec> Lfm2(ConfigReader& config,
           : MakeKinds(context, [&full, all_full](int64_t i) {
               return all_full || full.contains(i);
             });
-  const int64_t intermediate = ReadIntermediate(config);
+  const int64_t intermediate =
+      experts ? config.Int("intermediate_size", 1, kMaxWidth)
+              : ReadIntermediate(config);
+  const size_t dense_layers =
+      experts ? config.Int("num_dense_layers", 0, kMaxLayers, 2) : kinds.size();
   if (!context.ok()) return config.status();
 
   for (size_t i = 0; i < kinds.size(); ++i) {
@@ -91,10 +120,15 @@ absl::StatusOr<ModelSpec> Lfm2(ConfigReader& config,
       layer.blocks.push_back(
           PreNormBlock(norm, ShortConv(context, absl::StrCat(name, ".conv"))));
     }
-    layer.blocks.push_back(PreNormBlock(
-        context.Norm(absl::StrCat(name, ".ffn_norm")),
-        GatedMlp(context, absl::StrCat(name, ".feed_forward"), intermediate,
-                 /*bias=*/false, {.gate = "w1", .up = "w3", .down = "w2"})));
+    const std::string ffn = absl::StrCat(name, ".feed_forward");
+    const RmsNormSpec ffn_norm = context.Norm(absl::StrCat(name, ".ffn_norm"));
+    if (i < dense_layers) {
+      layer.blocks.push_back(PreNormBlock(
+          ffn_norm,
+          GatedMlp(context, ffn, intermediate, /*bias=*/false, kMlpNames)));
+    } else {
+      layer.blocks.push_back(PreNormBlock(ffn_norm, Experts(context, ffn)));
+    }
     if (!context.ok()) return config.status();
     spec.layers.push_back(std::move(layer));
   }
@@ -103,6 +137,18 @@ absl::StatusOr<ModelSpec> Lfm2(ConfigReader& config,
   AddEnds(context, {.final_norm = "model.embedding_norm.weight"}, tied, &spec);
   if (!context.ok()) return config.status();
   return spec;
+}
+
+}  // namespace
+
+absl::StatusOr<ModelSpec> Lfm2(ConfigReader& config,
+                               const Checkpoint* checkpoint) {
+  return Lfm(config, checkpoint, /*experts=*/false);
+}
+
+absl::StatusOr<ModelSpec> Lfm2Moe(ConfigReader& config,
+                                  const Checkpoint* checkpoint) {
+  return Lfm(config, checkpoint, /*experts=*/true);
 }
 
 }  // namespace braid::model

@@ -19,6 +19,7 @@ constexpr std::pair<absl::string_view, FamilyFunction> kFamilies[] = {
     {"qwen3_5_moe_text", &Qwen35Moe},
     {"falcon_h1", &FalconH1},
     {"lfm2", &Lfm2},
+    {"lfm2_moe", &Lfm2Moe},
     {"mamba", &MambaFamily},
     {"mamba2", &Mamba2Family},
     {"kimi_linear", &KimiLinear},

@@ -111,7 +111,7 @@ def run(cls, directory, ids):
         tokens.append(decoded[-1])
     margin = min(step[0][1] - step[1][1] for step in steps)
     parameters = sum(p.numel() for name, p in model.named_parameters() if "visual" not in name)
-    parameters += sum(b.numel() for name, b in model.named_buffers() if "correction_bias" in name)
+    parameters += sum(b.numel() for name, b in model.named_buffers() if name.endswith(("correction_bias", "expert_bias")))
     return full, outputs, decoded, steps, margin, routers.gap, parameters
 
 

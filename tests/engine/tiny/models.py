@@ -74,6 +74,10 @@ def models():
     m["lfm2"] = (hf.Lfm2ForCausalLM, hf.Lfm2Config(
         **TEXT, **HEADS, num_hidden_layers=3, intermediate_size=24, block_auto_adjust_ff_dim=True, block_multiple_of=20,
         conv_L_cache=3, conv_bias=True, layer_types=["conv", FULL, "conv"]), {})
+    m["lfm2_moe"] = (hf.Lfm2MoeForCausalLM, hf.Lfm2MoeConfig(
+        **TEXT, **HEADS, num_hidden_layers=3, intermediate_size=24, moe_intermediate_size=12, num_experts=4,
+        num_experts_per_tok=2, num_dense_layers=1, routed_scaling_factor=1.5, conv_L_cache=3, norm_topk_prob=True,
+        layer_types=["conv", FULL, "conv"]), {})
     m["mamba"] = (hf.MambaForCausalLM, hf.MambaConfig(
         **BASE, num_hidden_layers=3, state_size=6, expand=2, conv_kernel=4, time_step_rank=3, use_associative_scan=False), {})
     m["mamba2"] = (hf.Mamba2ForCausalLM, hf.Mamba2Config(
