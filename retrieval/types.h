@@ -36,6 +36,10 @@ struct ChunkingConfig {
   ChunkingStrategy strategy = ChunkingStrategy::kStructure;
   uint32_t max_tokens = 200;    // encoder tokens, special ones not counted
   uint32_t overlap_tokens = 0;  // at most max_tokens / 2
+  // Small chunks are found, larger passages are read: a chunk goes to the
+  // generator with its neighbours of the same section, up to so many tokens. 0:
+  // alone; else at least max_tokens.
+  uint32_t parent_tokens = 0;
   friend bool operator==(const ChunkingConfig&,
                          const ChunkingConfig&) = default;
 };

@@ -51,6 +51,7 @@ braid::store::CollectionRecord ToRecord(const CollectionConfig& config,
   record.set_chunking_strategy(static_cast<uint32_t>(config.chunking.strategy));
   record.set_max_tokens(config.chunking.max_tokens);
   record.set_overlap_tokens(config.chunking.overlap_tokens);
+  record.set_parent_tokens(config.chunking.parent_tokens);
   record.set_encoder(config.encoder);
   record.set_dimension(config.dimension);
   record.set_create_time_nanos(absl::ToUnixNanos(config.create_time));
@@ -65,6 +66,7 @@ CollectionConfig FromRecord(const braid::store::CollectionRecord& record) {
       static_cast<ChunkingStrategy>(record.chunking_strategy());
   config.chunking.max_tokens = record.max_tokens();
   config.chunking.overlap_tokens = record.overlap_tokens();
+  config.chunking.parent_tokens = record.parent_tokens();
   config.encoder = record.encoder();
   config.dimension = record.dimension();
   config.create_time = absl::FromUnixNanos(record.create_time_nanos());

@@ -303,6 +303,11 @@ absl::Status ValidateCollection(const CollectionConfig& config) {
     return absl::InvalidArgumentError(
         "chunking.overlap_tokens: is more than half of max_tokens");
   }
+  if (config.chunking.parent_tokens != 0 &&
+      config.chunking.parent_tokens < config.chunking.max_tokens) {
+    return absl::InvalidArgumentError(
+        "chunking.parent_tokens: is less than max_tokens");
+  }
   return absl::OkStatus();
 }
 

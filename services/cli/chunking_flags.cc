@@ -15,6 +15,10 @@ void ChunkingFlags::Add(CLI::App* verb) {
   verb->add_option("--overlap", overlap,
                    "Tokens repeated where a long block is cut (default: 0)")
       ->check(CLI::Range(0, 1024));
+  verb->add_option("--parent-tokens", parent_tokens,
+                   "What an answer reads around a chunk that was found, up to "
+                   "so many tokens of the same section (default: the chunk)")
+      ->check(CLI::Range(16, 8192));
   verb->add_option("--language", language,
                    "Language of the stemmer, ISO 639-1 (default: en)");
 }
@@ -28,6 +32,7 @@ v1::Chunking ChunkingFlags::ToProto() const {
   }
   chunking.set_max_tokens(max_tokens);
   chunking.set_overlap_tokens(overlap);
+  chunking.set_parent_tokens(parent_tokens);
   return chunking;
 }
 
@@ -37,6 +42,7 @@ bool ChunkingFlags::Matches(const v1::Collection& existing) const {
   return (strategy.empty() || wanted.strategy() == there.strategy()) &&
          (max_tokens == 0 || max_tokens == there.max_tokens()) &&
          (overlap == 0 || overlap == there.overlap_tokens()) &&
+         (parent_tokens == 0 || parent_tokens == there.parent_tokens()) &&
          (language.empty() || language == existing.language());
 }
 

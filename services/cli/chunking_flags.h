@@ -13,16 +13,17 @@ class App;
 
 namespace braid::services::cli {
 
-// --chunking, --max-tokens, --overlap, --language. Empty or 0: not given.
+// --chunking, --max-tokens, --overlap, --parent-tokens, --language. Empty or 0: not given.
 struct ChunkingFlags {
   std::string strategy;  // structure, whole
   uint32_t max_tokens = 0;
   uint32_t overlap = 0;
+  uint32_t parent_tokens = 0;
   std::string language;
 
   void Add(CLI::App* verb);
   bool given() const {
-    return !strategy.empty() || max_tokens != 0 || overlap != 0 ||
+    return !strategy.empty() || max_tokens != 0 || overlap != 0 || parent_tokens != 0 ||
            !language.empty();
   }
   v1::Chunking ToProto() const;

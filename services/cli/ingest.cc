@@ -2,21 +2,26 @@
 #include <braid/v1/collection_service.grpc.pb.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
+#include <condition_variable>
 #include <cstdio>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "services/cli/chunking_flags.h"
 #include "services/cli/commands.h"
 #include "services/cli/connection.h"
+#include "services/cli/file_watch.h"
+#include "services/cli/ingest_outcomes.h"
 #include "services/cli/ingest_sources.h"
 #include "services/cli/ingest_stream.h"
 #include "services/cli/render.h"
-#include "services/cli/terminal.h"
+#include "services/cli/stored_documents.h"
 
 namespace braid::services::cli {
 namespace {
@@ -27,103 +32,13 @@ struct IngestOptions {
   ChunkingFlags chunking;
   std::vector<std::string> metadata;
   std::string stdin_name = "stdin.txt";
+  std::string report;
   bool force = false;
   bool wait = false;
-};
-
-struct Counts {
-  uint64_t created = 0;
-  uint64_t replaced = 0;
-  uint64_t unchanged = 0;
-  uint64_t failed = 0;
-  uint64_t chunks = 0;
-  uint64_t last_sequence = 0;
-
-  uint64_t stored() const { return created + replaced + unchanged; }
-};
-
-// Counts outcomes and reports each: as a JSON line, or failures on stderr.
-// Thread-safe: the stream's reader and the sending thread both report.
-class Outcomes {
- public:
-  Outcomes(bool json, uint64_t expected)
-      : json_(json), progress_("Ingesting", "documents", expected) {}
-
-  void Acknowledge(const v1::IngestResponse& response) {
-    absl::MutexLock lock(&mutex_);
-    switch (response.outcome()) {
-      case v1::IngestResponse::OUTCOME_CREATED:
-        ++counts_.created;
-        break;
-      case v1::IngestResponse::OUTCOME_REPLACED:
-        ++counts_.replaced;
-        break;
-      case v1::IngestResponse::OUTCOME_UNCHANGED:
-        ++counts_.unchanged;
-        break;
-      default:
-        FailLocked(response.document_id(),
-                   FromGrpc(grpc::Status(
-                       static_cast<grpc::StatusCode>(response.error().code()),
-                       response.error().message(),
-                       response.error().SerializeAsString())));
-        return;
-    }
-    if (response.outcome() != v1::IngestResponse::OUTCOME_UNCHANGED) {
-      counts_.chunks += response.chunk_count();
-    }
-    counts_.last_sequence =
-        std::max<uint64_t>(counts_.last_sequence, response.sequence());
-    if (json_) {
-      PrintJsonLine({{"document_id", response.document_id()},
-                     {"outcome", EnumSuffix(v1::IngestResponse::Outcome_Name(
-                                                response.outcome()),
-                                            "OUTCOME_")},
-                     {"version", response.version()},
-                     {"sequence", response.sequence()},
-                     {"chunks", response.chunk_count()}});
-    }
-    progress_.Update(counts_.stored() + counts_.failed);
-  }
-
-  void Fail(const std::string& origin, const absl::Status& error) {
-    absl::MutexLock lock(&mutex_);
-    FailLocked(origin, error);
-  }
-
-  Counts counts() const {
-    absl::MutexLock lock(&mutex_);
-    return counts_;
-  }
-  void Finish() {
-    absl::MutexLock lock(&mutex_);
-    progress_.Finish();
-  }
-
- private:
-  void FailLocked(const std::string& origin, const absl::Status& error)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    ++counts_.failed;
-    const std::string code = absl::StatusCodeToString(error.code());
-    if (json_) {
-      PrintJsonLine(
-          {{"document_id", origin},
-           {"outcome", "failed"},
-           {"error",
-            {{"code", code}, {"message", std::string(error.message())}}}});
-    } else {
-      progress_.Clear();
-      std::fprintf(stderr, "braid: %s: %s: %s\n",
-                   PrintableText(origin, false).c_str(), code.c_str(),
-                   PrintableText(error.message(), true).c_str());
-    }
-    progress_.Update(counts_.stored() + counts_.failed);
-  }
-
-  const bool json_;
-  mutable absl::Mutex mutex_;
-  Counts counts_ ABSL_GUARDED_BY(mutex_);
-  Progress progress_ ABSL_GUARDED_BY(mutex_);
+  bool sync = false;
+  bool watch = false;
+  bool dry_run = false;
+  double watch_interval_seconds = 1.0;
 };
 
 // Creates the collection as the flags say; if it is there, they must agree with
@@ -155,101 +70,230 @@ absl::Status PrepareCollection(const IngestOptions& options,
       "out, or use another collection"));
 }
 
-// Blocks until searches see `sequence`.
-absl::Status WaitUntilVisible(const std::string& collection, uint64_t sequence,
-                              const Context& context,
-                              v1::CollectionService::Stub& stub) {
-  v1::GetCollectionRequest request;
-  request.set_name(CollectionName(collection));
-  for (;;) {
-    v1::GetCollectionResponse response;
-    Call call(context);
-    const absl::Status status =
-        FromGrpc(stub.GetCollection(call.get(), request, &response));
-    if (!status.ok()) return status;
-    if (response.collection().visible_sequence() >= sequence) return status;
-    if (context.signals->stopped()) return absl::CancelledError("interrupted");
-    absl::SleepFor(absl::Milliseconds(20));
-  }
-}
+// One run of the verb, once its arguments are understood.
+class Ingestion {
+ public:
+  Ingestion(const IngestOptions& options, const Context& context,
+            const SourceOptions& source, const Connection& connection,
+            IngestOutcomes* outcomes)
+      : options_(options),
+        context_(context),
+        source_(source),
+        outcomes_(*outcomes),
+        documents_(v1::DocumentService::NewStub(connection.channel())),
+        collections_(v1::CollectionService::NewStub(connection.channel())) {}
 
-struct RunResult {
-  absl::Status status;  // of the stream, or of waiting
-  uint64_t unacknowledged = 0;
-  absl::Duration elapsed;
+  // Writes what `sources` hold. What cannot be read or stored is an outcome of
+  // its own; an error is that of the stream.
+  absl::Status Send(const IngestSources& sources);
+  // Says what Send and, with --sync, DeleteOthers would do.
+  absl::Status Foresee(const IngestSources& sources);
+  // Deletes the documents of the collection whose files are gone.
+  absl::Status DeleteOthers(const IngestSources& sources);
+  // Sends what changes, until a signal comes.
+  absl::Status Watch(FileWatch* watch);
+  // Blocks until searches see all that was stored.
+  absl::Status WaitUntilVisible();
+
+  uint64_t unacknowledged() const { return unacknowledged_; }
+
+ private:
+  absl::StatusOr<std::vector<std::string>> FindOthers(
+      const IngestSources& sources);
+  absl::Status Delete(const std::vector<std::string>& ids);
+  bool stopped() const { return context_.signals->stopped(); }
+
+  const IngestOptions& options_;
+  const Context& context_;
+  const SourceOptions& source_;
+  IngestOutcomes& outcomes_;
+  const std::unique_ptr<v1::DocumentService::Stub> documents_;
+  const std::unique_ptr<v1::CollectionService::Stub> collections_;
+  uint64_t unacknowledged_ = 0;
 };
 
-RunResult SendAll(const IngestOptions& options, const Context& context,
-                  const IngestSources& sources, const SourceOptions& source,
-                  const Connection& connection, Outcomes* outcomes) {
-  const absl::Time start = absl::Now();
-  const auto documents = v1::DocumentService::NewStub(connection.channel());
+absl::Status Ingestion::Send(const IngestSources& sources) {
   grpc::ClientContext call;
-  IngestStream stream(documents.get(), &call,
-                      [outcomes](const v1::IngestResponse& response) {
-                        outcomes->Acknowledge(response);
-                      });
+  IngestStream stream(
+      documents_.get(), &call,
+      [this](const std::string& origin, const v1::IngestResponse& response) {
+        outcomes_.Acknowledge(origin, response);
+      });
   bool first = true;
-  sources.ForEach(source, [&](const std::string& origin,
-                              absl::StatusOr<v1::IngestRequest> request) {
-    if (context.signals->stopped()) return false;
+  sources.ForEach(source_, [&](const std::string& origin,
+                               absl::StatusOr<v1::IngestRequest> request) {
+    if (stopped()) return false;
     if (!request.ok()) {
-      outcomes->Fail(origin, request.status());
+      outcomes_.Fail(origin, "read", request.status());
       return true;
     }
     // The server keeps the collection of the first request.
-    if (first) request->set_collection(CollectionName(options.collection));
+    if (first) request->set_collection(CollectionName(options_.collection));
     first = false;
-    request->set_force(options.force);
-    return stream.Send(*std::move(request));
+    request->set_force(options_.force);
+    return stream.Send(origin, *std::move(request));
   });
-  RunResult result;
-  result.status = stream.Finish();
-  result.unacknowledged = stream.unacknowledged();
-  if (result.status.ok() && options.wait && !context.signals->stopped()) {
-    const auto collections =
-        v1::CollectionService::NewStub(connection.channel());
-    const uint64_t sequence = outcomes->counts().last_sequence;
-    if (sequence > 0) {
-      result.status =
-          WaitUntilVisible(options.collection, sequence, context, *collections);
-    }
+  const absl::Status status = stream.Finish();
+  for (const std::string& origin : stream.unacknowledged()) {
+    ++unacknowledged_;
+    outcomes_.Fail(origin, "send",
+                   status.ok() ? absl::UnknownError("not answered") : status);
   }
-  result.elapsed = absl::Now() - start;
-  return result;
+  return status;
+}
+
+absl::Status Ingestion::Foresee(const IngestSources& sources) {
+  const auto stored =
+      StoredDocuments::List(options_.collection, context_, *documents_);
+  if (!stored.ok()) return stored.status();
+  sources.ForEach(source_, [&](const std::string& origin,
+                               absl::StatusOr<v1::IngestRequest> request) {
+    if (stopped()) return false;
+    if (!request.ok()) {
+      outcomes_.Fail(origin, "read", request.status());
+      return true;
+    }
+    request->set_force(options_.force);
+    outcomes_.Foresee(origin,
+                      request->has_source() ? request->source().document_id()
+                                            : request->document().document_id(),
+                      stored->Foresee(*request));
+    return true;
+  });
+  if (!options_.sync || stopped()) return absl::OkStatus();
+  const auto others = FindOthers(sources);
+  if (!others.ok()) return others.status();
+  for (const std::string& id : *others) outcomes_.Delete(id, 0);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> Ingestion::FindOthers(
+    const IngestSources& sources) {
+  if (!sources.errors().empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("--sync deletes nothing while ", sources.errors()[0].path,
+                     " cannot be read"));
+  }
+  if (sources.files().empty()) {
+    return absl::FailedPreconditionError(
+        "--sync found no files at all: delete the collection if that is meant");
+  }
+  std::set<std::string> ids;
+  for (const retrieval::FoundFile& file : sources.files()) {
+    ids.insert(file.path == retrieval::kStdinPath ? options_.stdin_name
+                                                  : file.document_id);
+  }
+  const auto stored =
+      StoredDocuments::List(options_.collection, context_, *documents_);
+  if (!stored.ok()) return stored.status();
+  return stored->FilesBut(ids);
+}
+
+absl::Status Ingestion::DeleteOthers(const IngestSources& sources) {
+  const auto others = FindOthers(sources);
+  return others.ok() ? Delete(*others) : others.status();
+}
+
+absl::Status Ingestion::Delete(const std::vector<std::string>& ids) {
+  for (const std::string& id : ids) {
+    if (stopped()) break;
+    v1::DeleteDocumentRequest request;
+    request.set_name(DocumentName(options_.collection, id));
+    request.set_allow_missing(true);
+    v1::DeleteDocumentResponse response;
+    Call call(context_);
+    const absl::Status status =
+        FromGrpc(documents_->DeleteDocument(call.get(), request, &response));
+    if (!status.ok()) return status;
+    if (response.sequence() != 0) outcomes_.Delete(id, response.sequence());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Ingestion::Watch(FileWatch* watch) {
+  const absl::Duration interval =
+      absl::Seconds(options_.watch_interval_seconds);
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::vector<std::string> to_delete;
+  while (true) {
+    std::unique_lock<std::mutex> lock(mutex);
+    never.wait_for(lock, context_.signals->token(),
+                   absl::ToChronoMilliseconds(interval), [] { return false; });
+    if (stopped()) return absl::OkStatus();
+    const FileWatch::Changes changes = watch->Look();
+    absl::Status status;
+    if (!changes.changed.empty()) {
+      IngestSources sources(options_.paths);
+      sources.KeepOnly(changes.changed);
+      status = Send(sources);
+    }
+    if (options_.sync) {
+      to_delete.insert(to_delete.end(), changes.disappeared.begin(),
+                       changes.disappeared.end());
+    }
+    if (status.ok() && !to_delete.empty()) {
+      status = Delete(to_delete);
+      if (status.ok()) to_delete.clear();
+    }
+    if (status.ok()) continue;
+    // The server may be back in a moment: what was not stored stays to be done.
+    // Writing a document again that was stored already changes nothing.
+    watch->Forget(changes.changed);
+    if (!absl::IsUnavailable(status)) return status;
+    ReportError(status);
+  }
+}
+
+absl::Status Ingestion::WaitUntilVisible() {
+  const uint64_t sequence = outcomes_.counts().last_sequence;
+  v1::GetCollectionRequest request;
+  request.set_name(CollectionName(options_.collection));
+  while (sequence > 0) {
+    v1::GetCollectionResponse response;
+    Call call(context_);
+    const absl::Status status =
+        FromGrpc(collections_->GetCollection(call.get(), request, &response));
+    if (!status.ok()) return status;
+    if (response.collection().visible_sequence() >= sequence) return status;
+    if (stopped()) return absl::CancelledError("interrupted");
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  return absl::OkStatus();
 }
 
 void PrintSummary(const IngestOptions& options, const Context& context,
-                  const Counts& counts, const RunResult& result) {
-  const double seconds = absl::ToDoubleSeconds(result.elapsed);
+                  const IngestCounts& counts, uint64_t unacknowledged,
+                  bool interrupted, absl::Duration elapsed) {
+  const double seconds = absl::ToDoubleSeconds(elapsed);
   const double rate =
       seconds > 0 ? static_cast<double>(counts.stored()) / seconds : 0;
   if (context.options.json) {
     PrintJsonLine({{"collection", CollectionName(options.collection)},
+                   {"dry_run", options.dry_run},
                    {"created", counts.created},
                    {"replaced", counts.replaced},
                    {"unchanged", counts.unchanged},
+                   {"deleted", counts.deleted},
                    {"failed", counts.failed},
-                   {"unacknowledged", result.unacknowledged},
+                   {"unacknowledged", unacknowledged},
                    {"chunks", counts.chunks},
                    {"last_sequence", counts.last_sequence},
                    {"elapsed_seconds", seconds},
                    {"documents_per_second", rate},
-                   {"interrupted", context.signals->stopped()}});
+                   {"interrupted", interrupted}});
     return;
   }
   std::printf(
-      "%llu created, %llu replaced, %llu unchanged, %llu failed; %llu chunks; "
-      "%.2f s, %.1f documents/s\n",
+      "%s%llu created, %llu replaced, %llu unchanged, %llu deleted, %llu "
+      "failed; %llu chunks; %.2f s, %.1f documents/s\n",
+      options.dry_run ? "It would be: " : "",
       static_cast<unsigned long long>(counts.created),
       static_cast<unsigned long long>(counts.replaced),
       static_cast<unsigned long long>(counts.unchanged),
+      static_cast<unsigned long long>(counts.deleted),
       static_cast<unsigned long long>(counts.failed),
       static_cast<unsigned long long>(counts.chunks), seconds, rate);
-  if (result.unacknowledged > 0) {
-    std::fprintf(stderr, "braid: %llu documents were sent but not answered\n",
-                 static_cast<unsigned long long>(result.unacknowledged));
-  }
 }
 
 ExitCode RunIngest(const IngestOptions& options, const Context& context) {
@@ -259,26 +303,44 @@ ExitCode RunIngest(const IngestOptions& options, const Context& context) {
       ParseMetadata(options.metadata);
   if (!metadata.ok()) return ReportError(metadata.status());
   source.metadata = *std::move(metadata);
+  auto outcomes = IngestOutcomes::Create(context.options.json, options.report);
+  if (!outcomes.ok()) return ReportError(outcomes.status());
+  // Looks before anything is read: what changes from now on is noticed.
+  std::optional<FileWatch> watch;
+  if (options.watch) watch.emplace(options.paths);
   const IngestSources sources(options.paths);
+  if (sources.one_document_per_file()) {
+    (*outcomes)->Expect(sources.file_count());
+  }
 
   absl::StatusOr<std::unique_ptr<Connection>> connection =
       Connection::Open(context);
   if (!connection.ok()) return ReportError(connection.status());
-  const auto collections =
-      v1::CollectionService::NewStub((*connection)->channel());
-  const absl::Status prepared =
-      PrepareCollection(options, context, *collections);
-  if (!prepared.ok()) return ReportError(prepared);
+  if (!options.dry_run) {
+    const auto collections =
+        v1::CollectionService::NewStub((*connection)->channel());
+    const absl::Status prepared =
+        PrepareCollection(options, context, *collections);
+    if (!prepared.ok()) return ReportError(prepared);
+  }
 
-  Outcomes outcomes(context.options.json,
-                    sources.one_document_per_file() ? sources.file_count() : 0);
-  const RunResult result =
-      SendAll(options, context, sources, source, **connection, &outcomes);
-  outcomes.Finish();
-  const Counts counts = outcomes.counts();
-  PrintSummary(options, context, counts, result);
-  if (context.signals->stopped()) return kExitInterrupted;
-  if (!result.status.ok()) return ReportError(result.status);
+  const absl::Time start = absl::Now();
+  Ingestion ingestion(options, context, source, **connection, outcomes->get());
+  absl::Status status =
+      options.dry_run ? ingestion.Foresee(sources) : ingestion.Send(sources);
+  const auto go_on = [&] { return status.ok() && !context.signals->stopped(); };
+  if (go_on() && options.sync && !options.dry_run) {
+    status = ingestion.DeleteOthers(sources);
+  }
+  if (go_on() && options.wait) status = ingestion.WaitUntilVisible();
+  const bool interrupted = context.signals->stopped();
+  if (go_on() && watch.has_value()) status = ingestion.Watch(&*watch);
+  (*outcomes)->Finish();
+  const IngestCounts counts = (*outcomes)->counts();
+  PrintSummary(options, context, counts, ingestion.unacknowledged(),
+               interrupted, absl::Now() - start);
+  if (interrupted) return kExitInterrupted;
+  if (!status.ok()) return ReportError(status);
   if (counts.failed == 0) return kExitOk;
   return counts.stored() > 0 ? kExitPartlyFailed : kExitFailure;
 }
@@ -309,6 +371,24 @@ void AddIngest(CLI::App& app, CommonOptions* common, Action* action) {
                  "Write documents again even if they are unchanged");
   verb->add_flag("--wait", options->wait,
                  "Return when searches see everything that was stored");
+  verb->add_option("--report", options->report,
+                   "Write a JSON line for every document to this file: path, "
+                   "outcome, and the stage and error of those that failed")
+      ->type_name("FILE");
+  CLI::Option* dry_run =
+      verb->add_flag("--dry-run", options->dry_run,
+                     "Only say what would be created, replaced and deleted");
+  verb->add_flag("--sync", options->sync,
+                 "Delete the collection's documents whose files are none of "
+                 "the paths any more (rows of JSONL files stay)");
+  verb->add_flag("--watch", options->watch,
+                 "Go on ingesting what changes, until interrupted; with --sync "
+                 "also delete what disappears")
+      ->excludes(dry_run);
+  verb->add_option("--watch-interval", options->watch_interval_seconds,
+                   "Seconds between two looks at the files")
+      ->check(CLI::Range(0.01, 86400.0))
+      ->capture_default_str();
   AddConnectionFlags(verb, common);
   verb->callback([options, action] {
     *action = [options](const Context& context) {

@@ -116,6 +116,13 @@ IngestSources::IngestSources(const std::vector<std::string>& arguments) {
   }
 }
 
+void IngestSources::KeepOnly(const std::set<std::string>& paths) {
+  errors_.clear();
+  std::erase_if(files_, [&paths](const retrieval::FoundFile& file) {
+    return !paths.contains(file.path);
+  });
+}
+
 bool IngestSources::one_document_per_file() const {
   return std::none_of(files_.begin(), files_.end(),
                       [](const retrieval::FoundFile& file) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,12 @@ class IngestSources {
   explicit IngestSources(const std::vector<std::string>& arguments);
 
   size_t file_count() const { return files_.size(); }
+  const std::vector<retrieval::FoundFile>& files() const { return files_; }
+  // Arguments and directories that could not be read, and files whose id was
+  // taken.
+  const std::vector<retrieval::FileError>& errors() const { return errors_; }
+  // Leaves only the files with these paths, and no errors.
+  void KeepOnly(const std::set<std::string>& paths);
   // True if the number of documents is the number of files: none holds rows.
   bool one_document_per_file() const;
 

@@ -24,18 +24,22 @@ IngestStream::IngestStream(v1::DocumentService::Stub* stub,
 void IngestStream::ReadAcknowledgements() {
   v1::IngestResponse response;
   while (stream_->Read(&response)) {
-    acknowledged_(response);
-    absl::MutexLock lock(&mutex_);
-    const auto sent = in_flight_.find(response.correlation_id());
-    if (sent == in_flight_.end()) continue;
-    bytes_in_flight_ -= sent->second;
-    in_flight_.erase(sent);
+    std::string origin;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto sent = in_flight_.find(response.correlation_id());
+      if (sent == in_flight_.end()) continue;
+      bytes_in_flight_ -= sent->second.bytes;
+      origin = std::move(sent->second.origin);
+      in_flight_.erase(sent);
+    }
+    acknowledged_(origin, response);
   }
   absl::MutexLock lock(&mutex_);
   ended_ = true;
 }
 
-bool IngestStream::Send(v1::IngestRequest request) {
+bool IngestStream::Send(const std::string& origin, v1::IngestRequest request) {
   request.set_correlation_id(next_id_++);
   const size_t bytes = request.ByteSizeLong();
   {
@@ -47,7 +51,7 @@ bool IngestStream::Send(v1::IngestRequest request) {
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(&has_room));
     if (ended_) return false;
-    in_flight_.emplace(request.correlation_id(), bytes);
+    in_flight_.emplace(request.correlation_id(), Sent{bytes, origin});
     bytes_in_flight_ += bytes;
   }
   return stream_->Write(request);
@@ -59,9 +63,11 @@ absl::Status IngestStream::Finish() {
   return FromGrpc(stream_->Finish());
 }
 
-uint64_t IngestStream::unacknowledged() const {
+std::vector<std::string> IngestStream::unacknowledged() const {
   absl::MutexLock lock(&mutex_);
-  return in_flight_.size();
+  std::vector<std::string> origins;
+  for (const auto& [id, sent] : in_flight_) origins.push_back(sent.origin);
+  return origins;
 }
 
 }  // namespace braid::services::cli

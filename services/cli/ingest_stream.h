@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -18,8 +19,10 @@ namespace braid::services::cli {
 
 class IngestStream {
  public:
-  // Called on the reader's thread, one response at a time.
-  using Acknowledged = std::function<void(const v1::IngestResponse&)>;
+  // Called on the reader's thread, one response at a time, with what Send was
+  // told about the request.
+  using Acknowledged =
+      std::function<void(const std::string& origin, const v1::IngestResponse&)>;
 
   // `context` must outlive the stream.
   IngestStream(v1::DocumentService::Stub* stub, grpc::ClientContext* context,
@@ -31,12 +34,12 @@ class IngestStream {
 
   // Sends a request once the window has room; sets its correlation id. False
   // when the stream has ended: Finish says why.
-  bool Send(v1::IngestRequest request);
+  bool Send(const std::string& origin, v1::IngestRequest request);
   // Says that no more will be sent, waits for what is in flight, and returns
   // the status of the stream.
   absl::Status Finish();
-  // Requests sent but not answered.
-  uint64_t unacknowledged() const;
+  // The origins of requests sent but not answered.
+  std::vector<std::string> unacknowledged() const;
 
  private:
   void ReadAcknowledgements();
@@ -46,8 +49,12 @@ class IngestStream {
       grpc::ClientReaderWriter<v1::IngestRequest, v1::IngestResponse>>
       stream_;
   mutable absl::Mutex mutex_;
-  // Correlation id -> bytes.
-  absl::flat_hash_map<uint64_t, size_t> in_flight_ ABSL_GUARDED_BY(mutex_);
+  struct Sent {
+    size_t bytes;
+    std::string origin;
+  };
+  // By correlation id.
+  absl::flat_hash_map<uint64_t, Sent> in_flight_ ABSL_GUARDED_BY(mutex_);
   size_t bytes_in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t next_id_ = 1;

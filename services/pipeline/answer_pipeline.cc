@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "fusion/context_plan.h"
+#include "services/pipeline/parents.h"
 #include "services/pipeline/stage_clock.h"
 #include "services/text.h"
 
@@ -82,18 +84,13 @@ class AnswerRun {
   // Decides what is read, and reads it from the view the search saw.
   absl::Status Plan() {
     const absl::Duration start = clock_.Now();
-    std::vector<fusion::ContextCandidate> candidates;
-    for (const FoundPassage& found : found_.passages) {
-      const retrieval::Chunk& chunk = found.passage.chunk;
-      candidates.push_back({chunk.id, chunk.document_id, chunk.version,
-                            chunk.span.text_range.begin,
-                            chunk.span.text_range.end, chunk.span.token_count,
-                            found.score});
-    }
+    absl::StatusOr<std::vector<fusion::ContextCandidate>> candidates =
+        Candidates();
+    if (!candidates.ok()) return candidates.status();
     fusion::ContextOptions options;
     options.max_tokens = query_.max_context_tokens;
     options.max_passages = query_.search.top_k;
-    plan_ = fusion::PlanContext(candidates, options);
+    plan_ = fusion::PlanContext(*candidates, options);
     request_.question = query_.search.query.text;
     for (const fusion::PlannedPassage& planned : plan_.passages) {
       absl::StatusOr<generation::GroundingPassage> passage = Read(planned);
@@ -101,6 +98,37 @@ class AnswerRun {
       request_.passages.push_back(*std::move(passage));
     }
     return Send(clock_.End("plan", start)) ? absl::OkStatus() : Gone();
+  }
+
+  // What was found, or what stands around it where the collection says so. A
+  // chunk that a better one's parent holds adds nothing.
+  absl::StatusOr<std::vector<fusion::ContextCandidate>> Candidates() {
+    std::vector<fusion::ContextCandidate> candidates;
+    std::set<retrieval::ChunkId> taken;
+    for (const FoundPassage& found : found_.passages) {
+      const retrieval::Chunk& chunk = found.passage.chunk;
+      if (taken.contains(chunk.id)) continue;
+      fusion::ContextCandidate& candidate = candidates.emplace_back();
+      candidate.id = chunk.id;
+      candidate.document_id = chunk.document_id;
+      candidate.version = chunk.version;
+      candidate.score = found.score;
+      Parent parent = {chunk.span.text_range, chunk.span.token_count, {chunk}};
+      if (query_.parent_tokens > 0) {
+        absl::StatusOr<Parent> widened =
+            WidenToParent(*found_.view, chunk, query_.parent_tokens, taken);
+        if (!widened.ok()) return widened.status();
+        parent = *std::move(widened);
+      }
+      candidate.text_begin = parent.text_range.begin;
+      candidate.text_end = parent.text_range.end;
+      candidate.token_count = parent.token_count;
+      for (retrieval::Chunk& part : parent.chunks) {
+        taken.insert(part.id);
+        chunks_.push_back(std::move(part));
+      }
+    }
+    return candidates;
   }
 
   absl::StatusOr<generation::GroundingPassage> Read(
@@ -126,15 +154,14 @@ class AnswerRun {
   }
 
   // The chunk of the plan's passage that `range` lies in (or that it shares
-  // most bytes with, where passages were merged).
+  // most bytes with, where several were read as one).
   retrieval::ChunkId ChunkAt(const fusion::PlannedPassage& planned,
                              const retrieval::ByteRange& range) const {
     retrieval::ChunkId best = planned.ids.front();
     uint64_t best_shared = 0;
-    for (const FoundPassage& found : found_.passages) {
-      const retrieval::Chunk& chunk = found.passage.chunk;
-      if (std::find(planned.ids.begin(), planned.ids.end(), chunk.id) ==
-          planned.ids.end()) {
+    for (const retrieval::Chunk& chunk : chunks_) {
+      if (chunk.document_id != planned.document_id ||
+          chunk.version != planned.version) {
         continue;
       }
       const uint64_t begin = std::max(range.begin, chunk.span.text_range.begin);
@@ -243,6 +270,7 @@ class AnswerRun {
   const StageClock clock_;
 
   PipelineResult found_;
+  std::vector<retrieval::Chunk> chunks_;  // that candidates are made of
   fusion::ContextPlan plan_;
   generation::AnswerRequest request_;  // passages parallel to the plan's
   uint64_t answer_bytes_ = 0;          // of the deltas sent

@@ -17,6 +17,8 @@ namespace braid::services {
 struct AnswerQuery {
   PipelineQuery search;
   uint32_t max_context_tokens = 2048;
+  // Of the collection's chunking; 0: passages are read as they were found.
+  uint32_t parent_tokens = 0;
   uint32_t max_answer_tokens = 256;
   generation::SamplingParams sampling;
 };

@@ -68,6 +68,10 @@ absl::Status Produce(const v1::AnswerRequest& request, AnswerStream& stream) {
   if (!query.ok()) return query.status();
   absl::Status status = CheckSequence(call.runtime(), query->search.query);
   if (!status.ok()) return status;
+  const auto collection = call.runtime().backend().store()->GetCollection(
+      query->search.query.collection);
+  if (!collection.ok()) return CollectionError(collection.status());
+  query->parent_tokens = collection->chunking.parent_tokens;
   query->search.query.deadline = call.deadline();
   query->search.query.stop = call.stop();
   const EventWriter writer(request, query->search.query.collection);

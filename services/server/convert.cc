@@ -40,6 +40,7 @@ void ToProto(const retrieval::CollectionConfig& config,
           : v1::Chunking::STRATEGY_STRUCTURE);
   proto->mutable_chunking()->set_max_tokens(config.chunking.max_tokens);
   proto->mutable_chunking()->set_overlap_tokens(config.chunking.overlap_tokens);
+  proto->mutable_chunking()->set_parent_tokens(config.chunking.parent_tokens);
   proto->set_encoder(config.encoder);
   proto->set_dimension(config.dimension);
   proto->set_document_count(counters.documents);

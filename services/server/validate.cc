@@ -16,6 +16,7 @@ namespace {
 
 constexpr uint32_t kMinChunkTokens = 16;
 constexpr uint32_t kMaxChunkTokens = 2048;
+constexpr uint32_t kMaxParentTokens = 8192;
 constexpr size_t kMaxMediaTypeBytes = 255;
 
 std::string PageAfter(absl::string_view scope, const std::string& token,
@@ -279,6 +280,14 @@ absl::StatusOr<retrieval::CollectionConfig> Parse(
     check.Add("chunking.overlap_tokens", "at most half of max_tokens");
   }
   config.chunking.overlap_tokens = chunking.overlap_tokens();
+  if (chunking.parent_tokens() != 0 &&
+      (chunking.parent_tokens() < config.chunking.max_tokens ||
+       chunking.parent_tokens() > kMaxParentTokens)) {
+    check.Add("chunking.parent_tokens",
+              absl::StrCat("must be 0, or between max_tokens and ",
+                           kMaxParentTokens));
+  }
+  config.chunking.parent_tokens = chunking.parent_tokens();
   if (absl::Status status = check.status(); !status.ok()) return status;
   return config;
 }

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <map>
+#include <sstream>
+
 #include "tests/e2e/braid_binary.h"
 
 namespace braid::testing {
@@ -275,6 +279,86 @@ TEST(CliIngest, ReadsStandardInputAndReplaces) {
       RunBraid({"ingest", "-", "--data", data, "--chunking", "structure"}, "x");
   EXPECT_EQ(other.exit_code, 1);
   EXPECT_THAT(other.err, HasSubstr("chunking"));
+}
+
+TEST(CliIngest, ReportsEveryFile) {
+  const ScratchDirectory scratch;
+  scratch.Write("in/good.md", "# Good\n\nThis one can be read.\n");
+  scratch.Write("in/binary.txt", std::string("a\0b\xff\xfe", 5));
+  const Output output =
+      RunBraid({"ingest", scratch / "in", scratch / "absent", "--data",
+                scratch / "data", "--report", scratch / "report.jsonl"});
+  EXPECT_EQ(output.exit_code, 3) << output.err;
+  std::map<std::string, Json> lines;
+  std::istringstream report(ReadFile(scratch / "report.jsonl"));
+  for (std::string line; std::getline(report, line);) {
+    const Json json = Json::parse(line);
+    lines[json["path"]] = json;
+  }
+  ASSERT_EQ(lines.size(), 3u);
+  const Json& good = lines[scratch / "in/good.md"];
+  EXPECT_EQ(good["outcome"], "created");
+  EXPECT_EQ(good["document_id"], "good.md");
+  EXPECT_EQ(good["version"], 1);
+  const Json& bad = lines[scratch / "in/binary.txt"];
+  EXPECT_EQ(bad["outcome"], "failed");
+  EXPECT_EQ(bad["stage"], "parse");
+  EXPECT_EQ(bad["error"]["code"], "INVALID_ARGUMENT");
+  EXPECT_EQ(lines[scratch / "absent"]["stage"], "read");
+  EXPECT_EQ(lines[scratch / "absent"]["error"]["code"], "NOT_FOUND");
+
+  const Output refused =
+      RunBraid({"ingest", scratch / "in", "--data", scratch / "data",
+                "--report", scratch / "absent/report.jsonl"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("--report"));
+}
+
+TEST(CliIngest, MirrorsDeletionsAndForeseesThem) {
+  const ScratchDirectory scratch;
+  scratch.Write("in/kept.md", "Kept.\n");
+  scratch.Write("in/changed.md", "Before.\n");
+  const std::string gone = scratch.Write("in/gone.md", "Gone.\n");
+  const auto run = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"ingest", scratch / "in", "--data",
+                                          scratch / "data", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return RunBraid(arguments);
+  };
+  const auto expect = [](const Output& output, int created, int replaced,
+                         int unchanged, int deleted) {
+    EXPECT_EQ(output.exit_code, 0) << output.err;
+    const Json summary = output.LastJson();
+    EXPECT_EQ(summary["created"], created);
+    EXPECT_EQ(summary["replaced"], replaced);
+    EXPECT_EQ(summary["unchanged"], unchanged);
+    EXPECT_EQ(summary["deleted"], deleted);
+  };
+  expect(run({"--dry-run"}), 3, 0, 0, 0);
+  expect(run({}), 3, 0, 0, 0);  // the dry run wrote nothing
+  // A document that is none of the files, and stays.
+  RunBraid(
+      {"ingest", "-", "--stdin-name", "row.jsonl", "--data", scratch / "data"},
+      "{\"id\":\"row\",\"text\":\"a row\"}\n");
+  std::filesystem::remove(gone);
+  scratch.Write("in/changed.md", "After.\n");
+  scratch.Write("in/new.md", "New.\n");
+  expect(run({"--dry-run", "--sync"}), 1, 1, 1, 1);
+  expect(run({"--sync"}), 1, 1, 1, 1);
+  expect(run({"--sync"}), 0, 0, 3, 0);
+  const Output list =
+      RunBraid({"documents", "list", "--data", scratch / "data", "--json"});
+  EXPECT_EQ(list.LastJson()["count"], 4);
+
+  // Nothing is deleted because a directory went away.
+  std::filesystem::remove_all(scratch / "in");
+  const Output missing = run({"--sync"});
+  EXPECT_NE(missing.exit_code, 0);
+  EXPECT_EQ(missing.LastJson()["deleted"], 0);
+  std::filesystem::create_directory(scratch / "in");
+  const Output empty = run({"--sync"});
+  EXPECT_NE(empty.exit_code, 0);
+  EXPECT_THAT(empty.err, HasSubstr("no files"));
 }
 
 TEST(CliUsage, ExitCodes) {

@@ -4,6 +4,8 @@
 #include <signal.h>
 
 #include <chrono>
+#include <filesystem>
+#include <sstream>
 #include <thread>
 
 #include "tests/e2e/braid_binary.h"
@@ -91,6 +93,47 @@ TEST(Ingest, SigintFinishesWhatIsInFlightAndSaysSo) {
   const Output list =
       RunBraid({"documents", "list", "--data", scratch / "data", "--json"});
   EXPECT_EQ(list.LastJson()["count"], created);
+}
+
+// Waits until a line of the watching process says so.
+bool WaitForLine(const BraidProcess& process, const std::string& document,
+                 const std::string& outcome) {
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (std::chrono::steady_clock::now() < deadline) {
+    std::istringstream lines(process.OutSoFar());
+    for (std::string line; std::getline(lines, line);) {
+      const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+      if (json.is_object() && json.value("document_id", "") == document &&
+          json.value("outcome", "") == outcome) {
+        return true;
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return false;
+}
+
+TEST(Ingest, WatchFollowsAFolderUntilItIsStopped) {
+  const ScratchDirectory scratch;
+  const std::string first = scratch.Write("in/first.md", "First.\n");
+  BraidProcess ingest({"ingest", scratch / "in", "--data", scratch / "data",
+                       "--json", "--watch", "--sync", "--watch-interval",
+                       "0.05"});
+  ASSERT_TRUE(WaitForLine(ingest, "first.md", "created"));
+  scratch.Write("in/sub/second.md", "Second.\n");
+  EXPECT_TRUE(WaitForLine(ingest, "sub/second.md", "created"));
+  scratch.Write("in/first.md", "First, changed.\n");
+  EXPECT_TRUE(WaitForLine(ingest, "first.md", "replaced"));
+  std::filesystem::remove(first);
+  EXPECT_TRUE(WaitForLine(ingest, "first.md", "deleted"));
+  ingest.Signal(SIGTERM);
+  const Output output = ingest.Wait();
+  EXPECT_EQ(output.exit_code, 0) << output.err;
+  const Json summary = output.LastJson();
+  EXPECT_EQ(summary["created"], 2);
+  EXPECT_EQ(summary["replaced"], 1);
+  EXPECT_EQ(summary["deleted"], 1);
 }
 
 }  // namespace

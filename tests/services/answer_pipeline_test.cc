@@ -101,6 +101,40 @@ TEST_F(AnswerPipelineTest, SendsEverythingInOrder) {
   EXPECT_THAT(end_.degraded, IsEmpty());
 }
 
+// A small chunk is found, its neighbours of the same section are read with it.
+TEST_F(AnswerPipelineTest, ReadsTheParentsOfWhatWasFound) {
+  for (const int id : {10, 11, 12, 13, 14}) {
+    backend_->view->AddChunk(id, "f", "Part " + std::to_string(id) + ". ");
+    backend_->view->chunks[id].span.headings = {id < 14 ? "One" : "Two"};
+  }
+  script_ = [](const generation::AnswerRequest& request,
+               const generation::AnswerSink& sink, std::stop_token) {
+    sink(AnswerDelta{"Part 11."});
+    const uint64_t at = request.passages[0].text_begin +
+                        request.passages[0].text.find("11") - 5;
+    sink(AnswerCitation{0, 8, 0, at, at + 8, "Part 11."});
+    sink(AnswerFinal{FinishReason::kStop, ""});
+    return absl::OkStatus();
+  };
+  backend_->result.bm25.hits = {{12, 3.f}, {13, 2.f}};
+  query_.parent_tokens = 30;
+  ASSERT_TRUE(Run().ok());
+  // 12 with 13 after it and 11 before it, ten tokens each; 13 is read by that.
+  ASSERT_EQ(seen_.passages.size(), 1u);
+  EXPECT_EQ(seen_.passages[0].text, "Part 11. Part 12. Part 13. ");
+  ASSERT_EQ(citations_.size(), 1u);
+  EXPECT_EQ(citations_[0].chunk, 11u);
+  EXPECT_EQ(end_.rejected_citations, 0u);
+
+  // 14 stands in another section.
+  query_.parent_tokens = 1000;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_EQ(seen_.passages[0].text, "Part 10. Part 11. Part 12. Part 13. ");
+  query_.parent_tokens = 0;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_EQ(seen_.passages[0].text, "Part 12. Part 13. ");
+}
+
 TEST_F(AnswerPipelineTest, NeighboursAreReadFromTheStoreAsOnePassage) {
   script_ = [](const generation::AnswerRequest&,
                const generation::AnswerSink& sink, std::stop_token) {

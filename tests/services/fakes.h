@@ -157,6 +157,9 @@ class FakeView final : public retrieval::ReadView {
     chunk.span.text_range = {document.text.size(),
                              document.text.size() + text.size()};
     chunk.span.token_count = 10;
+    for (const auto& [other, there] : chunks) {
+      if (there.document_id == document_id) ++chunk.ordinal;
+    }
     document.text += text;
     chunks[id] = chunk;
   }

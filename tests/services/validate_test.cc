@@ -318,7 +318,13 @@ TEST(Validate, CreateCollection) {
        {"above", tokens(2049, 0), "chunking.max_tokens"},
        {"UINT_MAX", tokens(UINT_MAX, 0), "chunking.max_tokens"},
        {"overlap", tokens(16, 9), "chunking.overlap_tokens"},
-       {"overlap of the default", tokens(0, 101), "chunking.overlap_tokens"}});
+       {"overlap of the default", tokens(0, 101), "chunking.overlap_tokens"},
+       {"parent smaller than a chunk",
+        [](R* r) { r->mutable_chunking()->set_parent_tokens(199); },
+        "chunking.parent_tokens"},
+       {"parent too large",
+        [](R* r) { r->mutable_chunking()->set_parent_tokens(8193); },
+        "chunking.parent_tokens"}});
 }
 
 TEST(Validate, Lists) {
