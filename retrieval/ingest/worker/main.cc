@@ -14,6 +14,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "retrieval/ingest/formats/pdf_parser.h"
 #include "retrieval/ingest/parser.h"
 #include "retrieval/ingest/worker/exit_status.h"
 #include "retrieval/ingest/worker/message.h"
@@ -51,7 +52,7 @@ bool WriteFully(absl::string_view bytes) {
 
 absl::StatusOr<ParsedDocument> ParseCatching(const SourceFile& source) {
   try {
-    return ParseSource(source);
+    return ParseSource(source, ParsePdf);
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {
@@ -100,6 +101,7 @@ int Main(int argc, char** argv) {
         stderr);
     return kExitNotFromPool;
   }
+  PreparePdfParser();
   // Nothing that the parent forgot to close.
   close_range(STDERR_FILENO + 1, ~0U, 0);
   if (absl::Status status = EnterSandbox(memory_bytes); !status.ok()) {

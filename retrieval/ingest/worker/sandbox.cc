@@ -29,7 +29,10 @@ constexpr bool kSanitizers = __has_feature(address_sanitizer) ||
 constexpr bool kSanitizers = false;
 #endif
 
-constexpr char kReadableDirectory[] = "/usr/share/poppler";
+// Poppler's tables of Asian character sets; Debian keeps a part of them with
+// the fonts.
+constexpr const char* kReadableDirectories[] = {"/usr/share/poppler",
+                                                "/usr/share/fonts/cMap"};
 
 pid_t parent = 0;
 
@@ -55,7 +58,7 @@ void Limit(int resource, rlim_t value) {
   setrlimit(static_cast<__rlimit_resource_t>(resource), &limit);
 }
 
-// Nothing of the file system but one directory. A kernel without Landlock goes
+// Nothing of the file system but those. A kernel without Landlock goes
 // without: the filter below allows only reading.
 void RestrictFiles() {
   constexpr uint64_t kRead =
@@ -65,8 +68,9 @@ void RestrictFiles() {
   const long rules =
       syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes), 0);
   if (rules < 0) return;
-  const int directory = open(kReadableDirectory, O_PATH | O_CLOEXEC);
-  if (directory >= 0) {
+  for (const char* path : kReadableDirectories) {
+    const int directory = open(path, O_PATH | O_CLOEXEC);
+    if (directory < 0) continue;
     landlock_path_beneath_attr rule = {};
     rule.allowed_access = kRead;
     rule.parent_fd = directory;
@@ -91,7 +95,8 @@ absl::Status FilterSystemCalls() {
       // Open descriptors.
       SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pread64), SCMP_SYS(write),
       SCMP_SYS(writev), SCMP_SYS(lseek), SCMP_SYS(close), SCMP_SYS(fstat),
-      SCMP_SYS(newfstatat), SCMP_SYS(fcntl), SCMP_SYS(getdents64),
+      SCMP_SYS(newfstatat), SCMP_SYS(fcntl),
+      SCMP_SYS(dup2), SCMP_SYS(getdents64),
       SCMP_SYS(poll), SCMP_SYS(ppoll),
       // Looking at paths.
       SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
@@ -137,11 +142,16 @@ absl::Status EnterSandbox(size_t memory_bytes) {
   if (kSanitizers) return absl::OkStatus();
   Limit(RLIMIT_AS, memory_bytes);
   Limit(RLIMIT_FSIZE, 0);
+  signal(SIGXFSZ, SIG_IGN);
   Limit(RLIMIT_CORE, 0);
   Limit(RLIMIT_NOFILE, 64);
+  // Libraries complain there, at the will of who wrote the document.
+  const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   RestrictFiles();
-  return FilterSystemCalls();
+  absl::Status status = FilterSystemCalls();
+  if (status.ok() && nowhere >= 0) dup2(nowhere, STDERR_FILENO);
+  return status;
 }
 
 }  // namespace braid::retrieval

@@ -11,8 +11,7 @@ namespace braid::retrieval {
 // Limits this process, for good, to `memory_bytes` of address space and to the
 // system calls that computing on memory and answering on open descriptors take:
 // no sockets, no processes or threads, no writing of files, no core dumps.
-// Reading of files ends at /usr/share/poppler (its tables of Asian character
-// sets) where the kernel has Landlock (5.13), else at what the user may read.
+// Reading of files ends at poppler's tables of Asian character sets where the kernel has Landlock (5.13), else at what the user may read.
 // Also sees to it that the process ends within a second of its parent.
 // UNAVAILABLE if the kernel refuses the system call filter. Builds with
 // sanitizers, which need more than this, keep only the last.

@@ -1,0 +1,62 @@
+#include "retrieval/ingest/formats/table_text.h"
+
+#include <set>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace braid::retrieval {
+namespace {
+
+// Longer cells are text, not names.
+constexpr size_t kMaxNameBytes = 100;
+
+std::string OnOneLine(absl::string_view cell) {
+  std::string line(cell);
+  absl::RemoveExtraAsciiWhitespace(&line);
+  return line;
+}
+
+}  // namespace
+
+bool HasHeaderRow(const std::vector<TableRow>& rows) {
+  if (rows.size() < 2 || rows[0].size() < 2) return false;
+  std::set<std::string> names;
+  for (const std::string& cell : rows[0]) {
+    const std::string name = OnOneLine(cell);
+    double number;
+    if (name.empty() || name.size() > kMaxNameBytes ||
+        absl::SimpleAtod(name, &number) || !names.insert(name).second) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::string TableLine(const TableRow& header, const TableRow& row) {
+  std::string line;
+  for (size_t i = 0; i < row.size(); ++i) {
+    const std::string value = OnOneLine(row[i]);
+    if (value.empty()) continue;
+    if (!line.empty()) line += " | ";
+    const std::string name = i < header.size() ? OnOneLine(header[i]) : "";
+    if (!name.empty()) absl::StrAppend(&line, name, ": ");
+    line += value;
+  }
+  return line;
+}
+
+std::string TableText(const std::vector<TableRow>& rows, bool has_header) {
+  std::string text;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const bool named = has_header && i > 0;
+    const std::string line = TableLine(named ? rows[0] : TableRow(), rows[i]);
+    if (line.empty()) continue;
+    if (!text.empty()) text += '\n';
+    text += line;
+  }
+  return text;
+}
+
+}  // namespace braid::retrieval
