@@ -7,6 +7,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "retrieval/ingest/charset.h"
+#include "retrieval/ingest/formats/csv_parser.h"
+#include "retrieval/ingest/formats/doc_parser.h"
+#include "retrieval/ingest/formats/docx_parser.h"
+#include "retrieval/ingest/formats/email_parser.h"
+#include "retrieval/ingest/formats/epub_parser.h"
+#include "retrieval/ingest/formats/json_parser.h"
+#include "retrieval/ingest/formats/odt_parser.h"
+#include "retrieval/ingest/formats/outline_parser.h"
+#include "retrieval/ingest/formats/rtf_parser.h"
+#include "retrieval/ingest/formats/xlsx_parser.h"
 #include "retrieval/ingest/html_parser.h"
 #include "retrieval/ingest/markdown_parser.h"
 #include "retrieval/ingest/media_type.h"
@@ -39,7 +49,20 @@ absl::StatusOr<ParsedDocument> ParsePlainText(absl::string_view,
 constexpr Format kFormats[] = {
     {media_type::kText, ParsePlainText, true},
     {media_type::kMarkdown, ParseMarkdown, true},
+    {media_type::kRestructuredText, ParseRestructuredText, true},
+    {media_type::kOrg, ParseOrg, true},
+    {media_type::kCsv, ParseCsv, true},
+    {media_type::kTsv, ParseCsv, true},
+    {media_type::kJson, ParseJson, true},
+    {media_type::kJsonLines, ParseJsonLines, true},
     {media_type::kHtml, ParseHtml, false},
+    {media_type::kEmail, ParseEmail, false},
+    {media_type::kRtf, ParseRtf, false},
+    {media_type::kDocx, ParseDocx, false},
+    {media_type::kXlsx, ParseXlsx, false},
+    {media_type::kWord, ParseDoc, false},
+    {media_type::kOpenDocumentText, ParseOdt, false},
+    {media_type::kEpub, ParseEpub, false},
 };
 
 absl::string_view BaseName(absl::string_view path) {
@@ -89,6 +112,10 @@ absl::StatusOr<ParsedDocument> ParseAs(const std::string& media_type,
     return absl::InvalidArgumentError(
         absl::StrCat(name, ": binary data, not text (NUL byte at offset ",
                      source.find('\0'), ")"));
+  }
+  if (media_type == "application/x-ole-encrypted") {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": is encrypted: it needs a password"));
   }
   return absl::UnimplementedError(
       absl::StrCat(name, ": the format ", media_type, " is not read"));

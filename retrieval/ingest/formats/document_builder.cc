@@ -70,8 +70,10 @@ void DocumentBuilder::Add(BlockKind kind, absl::string_view text,
     return;
   }
   if (!document_.blocks.empty()) {
+    // A table with positions comes row by row.
     const bool tight = kind == document_.blocks.back().kind &&
-                       (kind == BlockKind::kListItem);
+                       (kind == BlockKind::kListItem ||
+                        (kind == BlockKind::kTable && source.has_value()));
     all += tight ? "\n" : "\n\n";
   }
   Block block;
@@ -105,15 +107,17 @@ void DocumentBuilder::AddHeading(int level, absl::string_view text,
   block.heading = line;
 }
 
-void DocumentBuilder::AddDocument(const ParsedDocument& document) {
+void DocumentBuilder::AddDocument(const ParsedDocument& document,
+                                  std::optional<ByteRange> source) {
   for (const Block& block : document.blocks) {
-    const absl::string_view text = absl::string_view(document.text)
-                                       .substr(block.text_range.begin,
-                                               block.text_range.size());
+    const absl::string_view text =
+        absl::string_view(document.text)
+            .substr(block.text_range.begin, block.text_range.size());
     if (block.kind == BlockKind::kHeading) {
-      AddHeading(block.level, block.heading.empty() ? text : block.heading);
+      AddHeading(block.level, block.heading.empty() ? text : block.heading,
+                 source);
     } else {
-      Add(block.kind, text);
+      Add(block.kind, text, source);
     }
   }
 }

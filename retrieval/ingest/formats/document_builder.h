@@ -33,8 +33,10 @@ class DocumentBuilder {
   // A heading of level 1 to 6 (others are brought into that range).
   void AddHeading(int level, absl::string_view text,
                   std::optional<ByteRange> source = std::nullopt);
-  // All blocks of another document, whose positions mean nothing here.
-  void AddDocument(const ParsedDocument& document);
+  // All blocks of another document, which comes from `source` (its own
+  // positions mean nothing here).
+  void AddDocument(const ParsedDocument& document,
+                   std::optional<ByteRange> source = std::nullopt);
 
   // The page of the blocks that follow; from 1.
   void set_page(uint32_t page) { page_ = page; }

@@ -5,6 +5,7 @@
 #include <poppler-global.h>
 #include <poppler-page.h>
 #include <poppler-toc.h>
+#include <unicode/normalizer2.h>
 #include <unicode/unistr.h>
 
 #include <algorithm>
@@ -29,27 +30,25 @@ constexpr size_t kMaxHeadingLines = 3;
 constexpr double kHeadingSize = 1.15;
 constexpr size_t kMaxOutlineItems = 20000;
 
-// UTF-16 to UTF-8. Not by poppler's own conversion, which opens files.
+// To UTF-8, but not by poppler's own conversion, which opens files.
+// Forms that only typesetting knows to what they stand for: ligatures ("ﬁnd" is
+// found as "find") and the punctuation of vertical text.
 std::string ToUtf8(const poppler::ustring& text) {
-  std::string utf8;
-  icu::UnicodeString(reinterpret_cast<const char16_t*>(text.data()),
-                     static_cast<int32_t>(text.size()))
-      .toUTF8String(utf8);
-  return utf8;
-}
-
-// Ligatures to their letters: "ﬁnd" is found as "find".
-std::string WithoutLigatures(std::string text) {
-  static constexpr std::pair<const char*, const char*> kLigatures[] = {
-      {"\uFB00", "ff"},  {"\uFB01", "fi"},  {"\uFB02", "fl"}, {"\uFB03", "ffi"},
-      {"\uFB04", "ffl"}, {"\uFB05", "st"}, {"\uFB06", "st"}, {"\uFEFF", ""}};
-  for (const auto& [ligature, letters] : kLigatures) {
-    for (size_t at = text.find(ligature); at != std::string::npos;
-         at = text.find(ligature, at)) {
-      text.replace(at, 3, letters);
+  UErrorCode error = U_ZERO_ERROR;
+  const icu::Normalizer2* compatible = icu::Normalizer2::getNFKCInstance(error);
+  icu::UnicodeString plain;
+  for (const char16_t unit : text) {
+    const bool ligature = unit >= 0xFB00 && unit <= 0xFB06;
+    const bool vertical = unit >= 0xFE10 && unit <= 0xFE4F;
+    if ((ligature || vertical) && U_SUCCESS(error)) {
+      plain += compatible->normalize(icu::UnicodeString(unit), error);
+    } else if (unit != 0xFEFF) {
+      plain += unit;
     }
   }
-  return text;
+  std::string utf8;
+  plain.toUTF8String(utf8);
+  return utf8;
 }
 
 // Letters and digits only, for comparing a line with the outline.
@@ -98,8 +97,8 @@ bool SameParagraph(const Line& last, const Line& line) {
   }
   const double height = std::max(last.box.height(), line.box.height());
   const double gap = line.box.top() - last.box.bottom();
-  const bool overlaps = line.box.left() < last.box.right() &&
-                        last.box.left() < line.box.right();
+  const bool overlaps =
+      line.box.left() < last.box.right() && last.box.left() < line.box.right();
   return overlaps && gap > -0.5 * height && gap < 0.6 * height &&
          std::abs(last.size - line.size) < 0.1 * last.size;
 }
@@ -115,14 +114,13 @@ std::vector<Line> LinesOf(const poppler::page& page) {
   std::vector<Line> lines;
   for (const poppler::text_box& word :
        page.text_list(poppler::page::text_list_include_font)) {
-    const std::string text = WithoutLigatures(ToUtf8(word.text()));
+    const std::string text = ToUtf8(word.text());
     if (text.empty()) continue;
     const poppler::rectf box = word.bbox();
     const double size =
         word.has_font_info() ? word.get_font_size() : box.height();
-    const bool vertical =
-        word.has_font_info() &&
-        word.get_wmode() == poppler::text_box::vertical_wmode;
+    const bool vertical = word.has_font_info() &&
+                          word.get_wmode() == poppler::text_box::vertical_wmode;
     if (!lines.empty() && !vertical && !lines.back().vertical &&
         GoesOn(lines.back(), box)) {
       Line& line = lines.back();
@@ -146,9 +144,7 @@ std::vector<Line> LinesOf(const poppler::page& page) {
 class PdfReader {
  public:
   PdfReader(absl::string_view name, absl::string_view source)
-      : builder_(name, source),
-        name_(name),
-        source_bytes_(source.size()) {}
+      : builder_(name, source), name_(name), source_bytes_(source.size()) {}
 
   absl::StatusOr<ParsedDocument> Read(poppler::document& document) {
     absl::Status status = ReadPages(document);
@@ -156,9 +152,9 @@ class PdfReader {
     ReadOutline(document);
     AddBlocks();
     if (builder_.empty() && builder_.status().ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          name_, ": no text on any of its ", document.pages(),
-          " pages (scanned pages are not read: there is no OCR)"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(name_, ": no text on any of its ", document.pages(),
+                       " pages (scanned pages are not read: there is no OCR)"));
     }
     builder_.SetTitle(ToUtf8(document.info_key("Title")));
     builder_.SetMetadata("author", ToUtf8(document.info_key("Author")));

@@ -23,11 +23,12 @@ std::string OnOneLine(absl::string_view cell) {
 bool HasHeaderRow(const std::vector<TableRow>& rows) {
   if (rows.size() < 2 || rows[0].size() < 2) return false;
   std::set<std::string> names;
-  for (const std::string& cell : rows[0]) {
-    const std::string name = OnOneLine(cell);
+  for (size_t i = 0; i < rows[0].size(); ++i) {
+    const std::string name = OnOneLine(rows[0][i]);
     double number;
-    if (name.empty() || name.size() > kMaxNameBytes ||
-        absl::SimpleAtod(name, &number) || !names.insert(name).second) {
+    const bool is_name = !name.empty() && !absl::SimpleAtod(name, &number);
+    if (!is_name && i == 0 && rows[0].size() > 2) continue;
+    if (!is_name || name.size() > kMaxNameBytes || !names.insert(name).second) {
       return false;
     }
   }

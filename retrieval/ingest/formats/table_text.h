@@ -12,7 +12,8 @@ namespace braid::retrieval {
 using TableRow = std::vector<std::string>;
 
 // Whether a table's first row names its columns: at least two, all named, all
-// different, none a number, and there are rows below it.
+// different, none a number, and there are rows below it. The first column may
+// go without a name, or with a number: row labels often do.
 bool HasHeaderRow(const std::vector<TableRow>& rows);
 
 // "name: value | name: value"; cells without text are left out, line breaks in

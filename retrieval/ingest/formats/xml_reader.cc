@@ -109,9 +109,8 @@ absl::Status ReadXml(absl::string_view name, absl::string_view part,
   }
   return absl::InvalidArgumentError(absl::StrCat(
       name, ": ", part, ":", XML_GetCurrentLineNumber(parser.get()), ": ",
-      reading.has_entities
-          ? "declares entities of its own"
-          : XML_ErrorString(XML_GetErrorCode(parser.get()))));
+      reading.has_entities ? "declares entities of its own"
+                           : XML_ErrorString(XML_GetErrorCode(parser.get()))));
 }
 
 }  // namespace braid::retrieval

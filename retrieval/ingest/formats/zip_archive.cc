@@ -73,11 +73,10 @@ absl::StatusOr<std::string> ZipArchive::Read(const std::string& member) {
     return absl::InvalidArgumentError(absl::StrCat(
         name_, ": the archive's ", absl::CHexEscape(member), ": ", why));
   };
-  const zip_int64_t index =
-      zip_name_locate(archive_.get(), member.c_str(), 0);
+  const zip_int64_t index = zip_name_locate(archive_.get(), member.c_str(), 0);
   if (index < 0) {
-    return absl::NotFoundError(absl::StrCat(
-        name_, ": the archive has no ", absl::CHexEscape(member)));
+    return absl::NotFoundError(
+        absl::StrCat(name_, ": the archive has no ", absl::CHexEscape(member)));
   }
   zip_stat_t stat;
   if (zip_stat_index(archive_.get(), index, 0, &stat) == 0 &&

@@ -32,7 +32,9 @@ class ZipArchive {
   };
   ZipArchive(std::unique_ptr<zip, Closer> archive, absl::string_view name,
              size_t source_bytes)
-      : archive_(std::move(archive)), name_(name), source_bytes_(source_bytes) {}
+      : archive_(std::move(archive)),
+        name_(name),
+        source_bytes_(source_bytes) {}
 
   std::unique_ptr<zip, Closer> archive_;
   std::string name_;
