@@ -204,7 +204,8 @@ bool LooksLikeJsonLines(absl::string_view content) {
   const absl::string_view first =
       absl::StripTrailingAsciiWhitespace(content.substr(0, line));
   return absl::EndsWith(first, "}") &&
-         absl::StartsWith(content.substr(line + 1), "{");
+         absl::StartsWith(
+             absl::StripLeadingAsciiWhitespace(content.substr(line)), "{");
 }
 
 // Begins with header fields, a sender among them (RFC 5322).

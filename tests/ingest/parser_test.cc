@@ -84,7 +84,8 @@ TEST(ParseSource, RefusesWhatIsNoTextByTypeNamingTheFile) {
        "not utf-16le"},
       {"a.pdf", "%PDF-1.7", absl::StatusCode::kUnimplemented,
        "application/pdf"},
-      {"a.docx", "text", absl::StatusCode::kUnimplemented, "wordprocessingml"},
+      {"a.docx", "text", absl::StatusCode::kInvalidArgument, "no zip archive"},
+      {"a.pptx", "text", absl::StatusCode::kUnimplemented, "presentationml"},
       {"a.html", "<p></p><script>x</script>",
        absl::StatusCode::kInvalidArgument, "no text"},
   };

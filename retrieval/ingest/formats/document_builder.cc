@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "retrieval/ingest/utf8.h"
 
 namespace braid::retrieval {
@@ -24,12 +26,6 @@ void AppendCleaned(absl::string_view valid, std::string* out) {
       out->push_back(c);
     }
   }
-}
-
-std::string OnOneLine(absl::string_view text) {
-  std::string line = CleanText(text);
-  absl::RemoveExtraAsciiWhitespace(&line);
-  return line;
 }
 
 }  // namespace
@@ -57,6 +53,12 @@ std::string CleanText(absl::string_view text) {
   }
   out.resize(end);
   return std::string(absl::StripAsciiWhitespace(out));
+}
+
+std::string OnOneLine(absl::string_view text) {
+  return absl::StrJoin(absl::StrSplit(CleanText(text), absl::ByAnyChar(" \t\n"),
+                                      absl::SkipEmpty()),
+                       " ");
 }
 
 void DocumentBuilder::Add(BlockKind kind, absl::string_view text,

@@ -18,6 +18,9 @@ namespace braid::retrieval {
 // before line ends go.
 std::string CleanText(absl::string_view text);
 
+// Words with one blank between them, whatever stood there.
+std::string OnOneLine(absl::string_view text);
+
 class DocumentBuilder {
  public:
   // `name` is what errors begin with; both must outlive the builder.

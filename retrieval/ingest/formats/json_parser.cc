@@ -182,16 +182,18 @@ class Lines : public nlohmann::json_sax<Json> {
     return builder_->status().ok();
   }
 
+  // Whether it stands between the members that are blocks.
+  bool Separates(char c) const {
+    return absl::ascii_isspace(c) ||
+           (!whole_ && (c == ',' || c == '{' || c == '['));
+  }
+
   void EndBlock() {
-    const uint64_t end = reached_ - json_.data();
-    uint64_t begin = last_end_;
-    while (begin < end && (absl::ascii_isspace(json_[begin]) ||
-                           absl::StrContains(",{[", json_.substr(begin, 1)))) {
-      ++begin;
-    }
-    last_end_ = end;
+    uint64_t end = reached_ - json_.data();
+    uint64_t begin = std::exchange(last_end_, end);
+    while (begin < end && Separates(json_[begin])) ++begin;
+    while (end > begin && absl::ascii_isspace(json_[end - 1])) --end;
     if (block_.empty()) return;
-    if (begin == end) begin = 0;
     builder_->Add(BlockKind::kTable, block_,
                   ByteRange{base_ + begin, base_ + end});
     block_.clear();

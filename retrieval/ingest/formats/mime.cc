@@ -84,7 +84,7 @@ std::string ToUtf8(absl::string_view bytes, const std::string& charset) {
   absl::StatusOr<DecodedText> decoded =
       DecodedText::DecodeAs("", bytes, charset);
   if (!decoded.ok()) decoded = DecodedText::Decode("", bytes);
-  return CleanText(decoded.ok() ? decoded->text() : bytes);
+  return std::string(decoded.ok() ? decoded->text() : bytes);
 }
 
 // Encoded words, "=?charset?B or Q?text?=", to text; white space between two of

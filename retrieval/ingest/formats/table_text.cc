@@ -2,21 +2,15 @@
 
 #include <set>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "retrieval/ingest/formats/document_builder.h"
 
 namespace braid::retrieval {
 namespace {
 
 // Longer cells are text, not names.
 constexpr size_t kMaxNameBytes = 100;
-
-std::string OnOneLine(absl::string_view cell) {
-  std::string line(cell);
-  absl::RemoveExtraAsciiWhitespace(&line);
-  return line;
-}
 
 }  // namespace
 

@@ -95,9 +95,8 @@ absl::Status FilterSystemCalls() {
       // Open descriptors.
       SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pread64), SCMP_SYS(write),
       SCMP_SYS(writev), SCMP_SYS(lseek), SCMP_SYS(close), SCMP_SYS(fstat),
-      SCMP_SYS(newfstatat), SCMP_SYS(fcntl),
-      SCMP_SYS(dup2), SCMP_SYS(getdents64),
-      SCMP_SYS(poll), SCMP_SYS(ppoll),
+      SCMP_SYS(newfstatat), SCMP_SYS(fcntl), SCMP_SYS(dup2),
+      SCMP_SYS(getdents64), SCMP_SYS(poll), SCMP_SYS(ppoll),
       // Looking at paths.
       SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
       SCMP_SYS(stat), SCMP_SYS(statx), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
@@ -150,7 +149,10 @@ absl::Status EnterSandbox(size_t memory_bytes) {
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   RestrictFiles();
   absl::Status status = FilterSystemCalls();
-  if (status.ok() && nowhere >= 0) dup2(nowhere, STDERR_FILENO);
+  if (status.ok() && nowhere >= 0) {
+    dup2(nowhere, STDERR_FILENO);
+    close(nowhere);
+  }
   return status;
 }
 
