@@ -101,7 +101,7 @@ absl::StatusOr<ParsedDocument> ParseCsv(absl::string_view name,
   TableRow row;
   ByteRange range;
   for (bool second = true; reader.Next(&row, &range); second = false) {
-    if (second && HasHeaderRow({first, row})) header = first;
+    if (second && HasHeaderRow({first, row})) header = CleanRow(first);
     builder.Add(BlockKind::kTable, TableLine(header, row), range);
     if (!builder.status().ok()) break;
   }

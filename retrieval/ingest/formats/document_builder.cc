@@ -56,6 +56,14 @@ std::string CleanText(absl::string_view text) {
 }
 
 std::string OnOneLine(absl::string_view text) {
+  // Most cells of a table are like this.
+  bool plain = true;
+  char last = ' ';
+  for (const char c : text) {
+    plain = plain && (absl::ascii_isgraph(c) || (c == ' ' && last != ' '));
+    last = c;
+  }
+  if (plain && (text.empty() || last != ' ')) return std::string(text);
   return absl::StrJoin(absl::StrSplit(CleanText(text), absl::ByAnyChar(" \t\n"),
                                       absl::SkipEmpty()),
                        " ");

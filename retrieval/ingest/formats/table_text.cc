@@ -29,24 +29,32 @@ bool HasHeaderRow(const std::vector<TableRow>& rows) {
   return true;
 }
 
+TableRow CleanRow(const TableRow& row) {
+  TableRow clean;
+  for (const std::string& cell : row) clean.push_back(OnOneLine(cell));
+  return clean;
+}
+
 std::string TableLine(const TableRow& header, const TableRow& row) {
   std::string line;
   for (size_t i = 0; i < row.size(); ++i) {
     const std::string value = OnOneLine(row[i]);
     if (value.empty()) continue;
     if (!line.empty()) line += " | ";
-    const std::string name = i < header.size() ? OnOneLine(header[i]) : "";
-    if (!name.empty()) absl::StrAppend(&line, name, ": ");
+    if (i < header.size() && !header[i].empty()) {
+      absl::StrAppend(&line, header[i], ": ");
+    }
     line += value;
   }
   return line;
 }
 
 std::string TableText(const std::vector<TableRow>& rows, bool has_header) {
+  const TableRow header =
+      has_header && !rows.empty() ? CleanRow(rows[0]) : TableRow();
   std::string text;
   for (size_t i = 0; i < rows.size(); ++i) {
-    const bool named = has_header && i > 0;
-    const std::string line = TableLine(named ? rows[0] : TableRow(), rows[i]);
+    const std::string line = TableLine(i > 0 ? header : TableRow(), rows[i]);
     if (line.empty()) continue;
     if (!text.empty()) text += '\n';
     text += line;

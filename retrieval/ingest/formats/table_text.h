@@ -16,9 +16,12 @@ using TableRow = std::vector<std::string>;
 // go without a name, or with a number: row labels often do.
 bool HasHeaderRow(const std::vector<TableRow>& rows);
 
+// The row with each cell on one line, without blanks around it.
+TableRow CleanRow(const TableRow& row);
+
 // "name: value | name: value"; cells without text are left out, line breaks in
 // cells become blanks. Without a header, or where it has no name for a cell,
-// the value stands alone.
+// the value stands alone. `header` is a CleanRow.
 std::string TableLine(const TableRow& header, const TableRow& row);
 
 // All rows, one line each; the header row too, once.

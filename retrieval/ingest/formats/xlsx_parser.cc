@@ -202,7 +202,7 @@ class SheetHandler : public XmlHandler {
     } else {
       if (!first_.empty()) {
         AddLine(TableLine({}, first_));
-        if (HasHeaderRow({first_, row_})) header_ = first_;
+        if (HasHeaderRow({first_, row_})) header_ = CleanRow(first_);
         first_.clear();
       }
       AddLine(TableLine(header_, row_));

@@ -44,6 +44,13 @@ int PollTimeout(absl::Duration remaining) {
                  absl::Milliseconds(1))));
 }
 
+// Since some moment in the past, whatever happens to the wall clock.
+absl::Duration MonotonicTime() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return absl::DurationFromTimespec(time);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(
@@ -91,8 +98,9 @@ WorkerProcess::~WorkerProcess() {
 }
 
 void WorkerProcess::Reap(absl::Duration patience) {
-  const absl::Time end = absl::Now() + patience;
-  while (alive() && absl::Now() < end) absl::SleepFor(absl::Milliseconds(5));
+  const absl::Duration end = MonotonicTime() + patience;
+  while (alive() && MonotonicTime() < end)
+    absl::SleepFor(absl::Milliseconds(5));
   if (reaped_) return;
   kill(pid_, SIGKILL);
   while (waitpid(pid_, &wait_status_, 0) < 0 && errno == EINTR) {
@@ -114,7 +122,7 @@ ExchangeOutcome WorkerProcess::Exchange(absl::string_view request,
                                         const ExchangeLimits& limits,
                                         std::string* reply) {
   const absl::Duration cpu_end = CpuTime() + limits.cpu_time;
-  const absl::Time wall_end = absl::Now() + limits.wall_time;
+  const absl::Duration wall_end = MonotonicTime() + limits.wall_time;
   const std::string header = MessageHeader(request.size());
   absl::string_view unsent_header = header;
   std::string received_header;
@@ -161,7 +169,7 @@ ExchangeOutcome WorkerProcess::Exchange(absl::string_view request,
     // It has one thread, so its processor time cannot be over before that much
     // real time is.
     const absl::Duration cpu_left = cpu_end - CpuTime();
-    const absl::Duration wall_left = wall_end - absl::Now();
+    const absl::Duration wall_left = wall_end - MonotonicTime();
     pollfd ready = {socket_,
                     static_cast<short>(request.empty() ? POLLIN : POLLOUT), 0};
     const bool over =
