@@ -64,6 +64,10 @@ struct Limits {
   int max_health_watchers = 256;
   // Documents of one ingest stream that were read and not yet acknowledged.
   int max_unacknowledged_documents = 128;
+  // What a parser worker may take to read one document.
+  absl::Duration max_parse_cpu_time = absl::Seconds(10);
+  absl::Duration max_parse_time = absl::Seconds(60);
+  size_t max_parse_memory_bytes = size_t{2} << 30;  // of address space
   // Pipelines that stay open for collections nobody writes to at the moment.
   int max_idle_pipelines = 8;
   size_t max_unsent_bytes_per_stream = 256 << 10;

@@ -64,6 +64,16 @@ absl::StatusOr<std::unique_ptr<retrieval::LocalBackend>> OpenBackend(
 
 }  // namespace
 
+retrieval::ParserPoolOptions ParserOptionsOf(const Config& config) {
+  retrieval::ParserPoolOptions options;
+  options.executable = config.parser_executable;
+  options.max_workers = Threads(config);
+  options.max_cpu_time = config.limits.max_parse_cpu_time;
+  options.max_wall_time = config.limits.max_parse_time;
+  options.max_memory_bytes = config.limits.max_parse_memory_bytes;
+  return options;
+}
+
 absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const Config& config) {
   absl::StatusOr<std::string> encoder_directory =
       ResolveEncoderDirectory(config);
@@ -73,6 +83,9 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const Config& config) {
       retrieval::BertEncoder::Load(*encoder_directory, Threads(config));
   if (!encoder.ok()) return encoder.status();
   parts.encoder = *std::move(encoder);
+  auto parser = retrieval::ParserPool::Create(ParserOptionsOf(config));
+  if (!parser.ok()) return parser.status();
+  parts.parser = *std::move(parser);
   auto backend = OpenBackend(config, parts.encoder.get());
   if (!backend.ok()) return backend.status();
   parts.backend = *std::move(backend);
@@ -95,6 +108,7 @@ std::unique_ptr<Runtime> Runtime::Assemble(const Config& config, Parts parts) {
   runtime->start_time_ = absl::Now();
   runtime->encoder_ = std::move(parts.encoder);
   runtime->backend_ = std::move(parts.backend);
+  runtime->parser_ = std::move(parts.parser);
   runtime->generator_ = std::move(parts.generator);
   runtime->answerer_ = std::move(parts.answerer);
   runtime->reranker_ = std::move(parts.reranker);
@@ -119,7 +133,7 @@ absl::StatusOr<std::shared_ptr<retrieval::IngestPipeline>> Runtime::Pipeline(
   std::shared_ptr<retrieval::IngestPipeline>& pipeline = pipelines_[collection];
   if (pipeline == nullptr) {
     auto created = retrieval::IngestPipeline::Create(
-        backend_->store(), encoder_.get(), collection,
+        backend_->store(), encoder_.get(), parser_.get(), collection,
         retrieval::IngestLimits(), Threads(config_));
     if (!created.ok()) {
       pipelines_.erase(collection);

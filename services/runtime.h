@@ -15,25 +15,32 @@
 #include "generation/answer/answerer.h"
 #include "generation/engine/generator.h"
 #include "retrieval/encoder/encoder.h"
+#include "retrieval/ingest/parser.h"
 #include "retrieval/ingest/pipeline.h"
+#include "retrieval/ingest/worker/parser_pool.h"
 #include "retrieval/local/local_backend.h"
 #include "services/config/config.h"
 
 namespace braid::services {
+
+// The parser workers as the configuration wants them.
+retrieval::ParserPoolOptions ParserOptionsOf(const Config& config);
 
 // Owns every module's objects, in the order in which they depend on each other.
 // Thread-safe. `braid serve`, the in-process CLI and `braid eval` all run on
 // one.
 class Runtime {
  public:
-  // Loads the encoder (and the model, if there is one) and opens the data
-  // directory.
+  // Loads the encoder (and the model, if there is one), looks for the parser
+  // worker and opens the data directory.
   static absl::StatusOr<std::unique_ptr<Runtime>> Create(const Config& config);
   // From objects made elsewhere. `encoder`, `backend` and `answerer` must be
-  // there; the others may be null.
+  // there, and `parser` where a pipeline will be asked for; the others may be
+  // null.
   struct Parts {
     std::unique_ptr<retrieval::Encoder> encoder;
     std::unique_ptr<retrieval::LocalBackend> backend;
+    std::unique_ptr<retrieval::SourceParser> parser;
     std::unique_ptr<generation::Generator> generator;
     std::unique_ptr<generation::Answerer> answerer;
     std::unique_ptr<fusion::Reranker> reranker;
@@ -75,6 +82,7 @@ class Runtime {
   absl::Time start_time_;
   std::unique_ptr<retrieval::Encoder> encoder_;
   std::unique_ptr<retrieval::LocalBackend> backend_;
+  std::unique_ptr<retrieval::SourceParser> parser_;
   std::unique_ptr<generation::Generator> generator_;
   std::unique_ptr<generation::Answerer> answerer_;
   std::unique_ptr<fusion::Reranker> reranker_;

@@ -412,7 +412,7 @@ class Extractor {
 
 absl::StatusOr<ParsedDocument> ParseHtml(absl::string_view name,
                                          absl::string_view source) {
-  absl::StatusOr<DecodedHtml> html = DecodedHtml::Decode(name, source);
+  absl::StatusOr<DecodedText> html = DecodedText::DecodeHtml(name, source);
   if (!html.ok()) return html.status();
   absl::StatusOr<HtmlTree> tree = HtmlTree::Parse(name, html->text());
   if (!tree.ok()) return tree.status();

@@ -49,10 +49,11 @@ size_t StoredBytes(const Job& job) {
 
 class Pipeline : public IngestPipeline {
  public:
-  Pipeline(Store* store, const Encoder* encoder, CollectionConfig collection,
-           const IngestLimits& limits, int threads)
+  Pipeline(Store* store, const Encoder* encoder, SourceParser* parser,
+           CollectionConfig collection, const IngestLimits& limits, int threads)
       : store_(store),
         encoder_(encoder),
+        parser_(parser),
         collection_(std::move(collection)),
         limits_(limits) {
     workers_running_ = threads;
@@ -153,7 +154,7 @@ class Pipeline : public IngestPipeline {
   void Work() {
     while (JobPtr job = NextJob()) {
       Prepared prepared = Prepare(std::move(job->item), *store_, *encoder_,
-                                  collection_, limits_);
+                                  collection_, limits_, *parser_);
       if (!prepared.error.ok()) {
         Fail(std::move(job), prepared.stage, std::move(prepared.error));
       } else if (prepared.result) {
@@ -347,6 +348,7 @@ class Pipeline : public IngestPipeline {
 
   Store* const store_;
   const Encoder* const encoder_;
+  SourceParser* const parser_;
   const CollectionConfig collection_;
   const IngestLimits limits_;
 
@@ -378,8 +380,8 @@ class Pipeline : public IngestPipeline {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<IngestPipeline>> IngestPipeline::Create(
-    Store* store, const Encoder* encoder, const std::string& collection,
-    const IngestLimits& limits, int threads) {
+    Store* store, const Encoder* encoder, SourceParser* parser,
+    const std::string& collection, const IngestLimits& limits, int threads) {
   if (threads < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("threads: must be at least 1, is ", threads));
@@ -394,7 +396,7 @@ absl::StatusOr<std::unique_ptr<IngestPipeline>> IngestPipeline::Create(
         encoder->fingerprint(), " (", encoder->dimension(), ")"));
   }
   return std::unique_ptr<IngestPipeline>(std::make_unique<Pipeline>(
-      store, encoder, *std::move(config), limits, threads));
+      store, encoder, parser, *std::move(config), limits, threads));
 }
 
 }  // namespace braid::retrieval

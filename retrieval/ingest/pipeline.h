@@ -60,10 +60,11 @@ class IngestPipeline {
   // CANCELLED.
   virtual ~IngestPipeline() = default;
 
-  // `store` and `encoder` must outlive the pipeline; the collection must exist.
+  // `store`, `encoder` and `parser` must outlive the pipeline; the collection
+  // must exist.
   static absl::StatusOr<std::unique_ptr<IngestPipeline>> Create(
-      Store* store, const Encoder* encoder, const std::string& collection,
-      const IngestLimits& limits, int threads);
+      Store* store, const Encoder* encoder, SourceParser* parser,
+      const std::string& collection, const IngestLimits& limits, int threads);
 
   // Queues an item; blocks while the queue is full (back-pressure). `done` is
   // called exactly once, on a pipeline thread, when the item is durable or has

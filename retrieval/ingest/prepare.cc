@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "retrieval/ingest/chunker.h"
+#include "retrieval/ingest/media_type.h"
 #include "retrieval/ingest/parser.h"
 #include "retrieval/ingest/utf8.h"
 
@@ -100,7 +101,7 @@ bool SameSource(const DocumentInfo& stored, const SourceFile& source,
   if (!absl::EndsWith(id, base)) return false;
   const std::string type = source.media_type.empty()
                                ? DetectMediaType(name, source.content)
-                               : source.media_type;
+                               : NormalizeMediaType(source.media_type);
   return stored.media_type == type && type != "text/markdown";
 }
 
@@ -108,11 +109,13 @@ bool SameSource(const DocumentInfo& stored, const SourceFile& source,
 class Preparation {
  public:
   Preparation(const Store& store, const Encoder& encoder,
-              const CollectionConfig& collection, const IngestLimits& limits)
+              const CollectionConfig& collection, const IngestLimits& limits,
+              SourceParser& parser)
       : store_(store),
         encoder_(encoder),
         collection_(collection),
-        limits_(limits) {}
+        limits_(limits),
+        parser_(parser) {}
 
   Prepared Run(IngestItem item) {
     out_.stage = "store";
@@ -169,7 +172,7 @@ class Preparation {
       out_.result = Unchanged(*stored_);
       return absl::OkStatus();
     }
-    absl::StatusOr<ParsedDocument> parsed = ParseSource(source);
+    absl::StatusOr<ParsedDocument> parsed = parser_.Parse(source);
     if (!parsed.ok()) return parsed.status();
     document_ = *std::move(parsed);
     return Checked(std::move(source.document_id), hash, force);
@@ -248,6 +251,7 @@ class Preparation {
   const Encoder& encoder_;
   const CollectionConfig& collection_;
   const IngestLimits& limits_;
+  SourceParser& parser_;
   std::optional<DocumentInfo> stored_;
   ParsedDocument document_;
   Prepared out_;
@@ -272,11 +276,12 @@ size_t BytesOf(const IngestItem& item) {
 }
 
 Prepared Prepare(IngestItem item, const Store& store, const Encoder& encoder,
-                 const CollectionConfig& collection,
-                 const IngestLimits& limits) {
+                 const CollectionConfig& collection, const IngestLimits& limits,
+                 SourceParser& parser) {
   std::string id = DocumentIdOf(item);
   try {
-    return Preparation(store, encoder, collection, limits).Run(std::move(item));
+    return Preparation(store, encoder, collection, limits, parser)
+        .Run(std::move(item));
   } catch (const std::bad_alloc&) {
     Prepared failed;
     failed.stage = "parse";

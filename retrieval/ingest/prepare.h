@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "retrieval/encoder/encoder.h"
+#include "retrieval/ingest/parser.h"
 #include "retrieval/ingest/pipeline.h"
 #include "retrieval/store/store.h"
 #include "retrieval/types.h"
@@ -31,8 +32,8 @@ size_t BytesOf(const IngestItem& item);
 
 // Takes the item apart (its content is moved from). Thread-safe.
 Prepared Prepare(IngestItem item, const Store& store, const Encoder& encoder,
-                 const CollectionConfig& collection,
-                 const IngestLimits& limits);
+                 const CollectionConfig& collection, const IngestLimits& limits,
+                 SourceParser& parser);
 
 // SHA-256 in lower-case hex.
 std::string Sha256Hex(absl::string_view bytes);

@@ -32,10 +32,12 @@ absl::StatusOr<Json> Measure(const retrieval::Encoder& encoder,
       config.threads > 0
           ? config.threads
           : static_cast<int>(std::thread::hardware_concurrency());
+  auto parser = retrieval::ParserPool::Create(ParserOptionsOf(config));
+  if (!parser.ok()) return parser.status();
   absl::StatusOr<std::unique_ptr<retrieval::IngestPipeline>> pipeline =
       retrieval::IngestPipeline::Create((*backend)->store(), &encoder,
-                                        kCollection, retrieval::IngestLimits(),
-                                        threads);
+                                        parser->get(), kCollection,
+                                        retrieval::IngestLimits(), threads);
   if (!pipeline.ok()) return pipeline.status();
 
   const bool reset = ResetPeakResidentBytes();

@@ -349,7 +349,9 @@ ExitCode RunIngest(const IngestOptions& options, const Context& context) {
 
 void AddIngest(CLI::App& app, CommonOptions* common, Action* action) {
   CLI::App* verb = app.add_subcommand(
-      "ingest", "Store and index documents: text, Markdown, HTML, JSONL");
+      "ingest",
+      "Store and index documents: PDF, Word, HTML, Markdown, mail, books, "
+      "sheets, text; JSON lines with one document a line");
   auto options = std::make_shared<IngestOptions>();
   verb->add_option("paths", options->paths,
                    "Files, directories, globs, or - for standard input")

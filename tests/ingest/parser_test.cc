@@ -6,6 +6,7 @@
 #include <chrono>
 #include <random>
 
+#include "retrieval/ingest/media_type.h"
 #include "retrieval/ingest/utf8.h"
 #include "tests/ingest/test_util.h"
 
@@ -72,17 +73,19 @@ TEST(ParseSource, RefusesWhatIsNoTextByTypeNamingTheFile) {
   const Case cases[] = {
       {"a.txt", "", absl::StatusCode::kInvalidArgument, "empty"},
       {"a.txt", "\xEF\xBB\xBF \n", absl::StatusCode::kInvalidArgument, "empty"},
-      {"a.txt", "abc\xFFz", absl::StatusCode::kInvalidArgument, "offset 3"},
-      {"a.md", "abcd\xC3", absl::StatusCode::kInvalidArgument, "offset 4"},
-      {"a.html", "<p>\xFF", absl::StatusCode::kInvalidArgument, "offset 3"},
+      {"a.txt",
+       "\u65e5\u672c\u8a9e \u65e5\u672c\u8a9e \u65e5\u672c\u8a9e \xE6\x97.",
+       absl::StatusCode::kInvalidArgument, "offset 30"},
       {"a.md", std::string("ab\0", 3), absl::StatusCode::kInvalidArgument,
        "offset 2"},
       {"a.bin", std::string("ab\0", 3), absl::StatusCode::kInvalidArgument,
        "offset 2"},
-      {"a.txt", "\xFF\xFEh", absl::StatusCode::kInvalidArgument, "UTF-16"},
+      {"a.txt", "\xFF\xFEh", absl::StatusCode::kInvalidArgument,
+       "not utf-16le"},
       {"a.pdf", "%PDF-1.7", absl::StatusCode::kUnimplemented,
        "application/pdf"},
-      {"a.docx", "text", absl::StatusCode::kUnimplemented, "wordprocessingml"},
+      {"a.docx", "text", absl::StatusCode::kInvalidArgument, "no zip archive"},
+      {"a.pptx", "text", absl::StatusCode::kUnimplemented, "presentationml"},
       {"a.html", "<p></p><script>x</script>",
        absl::StatusCode::kInvalidArgument, "no text"},
   };

@@ -11,6 +11,7 @@
 #include "absl/synchronization/notification.h"
 #include "retrieval/ingest/prepare.h"
 #include "tests/ingest/fake_store.h"
+#include "tests/ingest/in_process_parser.h"
 #include "tests/ingest/test_util.h"
 
 namespace braid::retrieval {
@@ -49,8 +50,8 @@ class PipelineTest : public ::testing::Test {
 
   std::unique_ptr<IngestPipeline> Create(const IngestLimits& limits = {},
                                          int threads = 2) {
-    auto pipeline =
-        IngestPipeline::Create(&store_, &encoder_, "c", limits, threads);
+    auto pipeline = IngestPipeline::Create(&store_, &encoder_, &parser_, "c",
+                                           limits, threads);
     EXPECT_TRUE(pipeline.ok()) << pipeline.status();
     return *std::move(pipeline);
   }
@@ -67,6 +68,7 @@ class PipelineTest : public ::testing::Test {
     return outcome;
   }
 
+  InProcessParser parser_;
   FakeStore store_;
   FakeEncoder encoder_;
 };
@@ -179,7 +181,8 @@ TEST_F(PipelineTest, NamesTheStageAndTheDocumentOfEveryFailure) {
        absl::StatusCode::kResourceExhausted, "parse"},
       {Inline("text", std::string(1001, 'x')),
        absl::StatusCode::kResourceExhausted, "parse"},
-      {File("bad.txt", "a\xFFz"), absl::StatusCode::kInvalidArgument, "parse"},
+      {File("bad.txt", std::string("a\0z", 3)),
+       absl::StatusCode::kInvalidArgument, "parse"},
       {File("a.pdf", "%PDF-1.4"), absl::StatusCode::kUnimplemented, "parse"},
       {Inline("nul", std::string("a\0b", 3)),
        absl::StatusCode::kInvalidArgument, "parse"},
@@ -331,18 +334,21 @@ TEST_F(PipelineTest, DestructionEndsEveryItemOnce) {
 }
 
 TEST_F(PipelineTest, RefusesAnotherEncoderOrCollection) {
-  EXPECT_EQ(
-      IngestPipeline::Create(&store_, &encoder_, "x", {}, 1).status().code(),
-      absl::StatusCode::kNotFound);
-  EXPECT_EQ(
-      IngestPipeline::Create(&store_, &encoder_, "c", {}, 0).status().code(),
-      absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(IngestPipeline::Create(&store_, &encoder_, &parser_, "x", {}, 1)
+                .status()
+                .code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(IngestPipeline::Create(&store_, &encoder_, &parser_, "c", {}, 0)
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument);
   CollectionConfig config = Config();
   config.encoder = "other";
   FakeStore other(config);
-  EXPECT_EQ(
-      IngestPipeline::Create(&other, &encoder_, "c", {}, 1).status().code(),
-      absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(IngestPipeline::Create(&other, &encoder_, &parser_, "c", {}, 1)
+                .status()
+                .code(),
+            absl::StatusCode::kFailedPrecondition);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "generation/answer/extractive_answerer.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
+#include "tests/ingest/in_process_parser.h"
 
 namespace braid::services {
 namespace {
@@ -26,6 +27,7 @@ std::unique_ptr<Runtime> MakeRuntime(const std::string& directory,
   config.log_level = "off";
   config.threads = 2;
   config.limits = options.limits;
+  config.parser_executable = BRAID_PARSER;
   if (!options.encoder_directory.empty()) {
     auto runtime = Runtime::Create(config);
     if (!runtime.ok()) {
@@ -45,6 +47,7 @@ std::unique_ptr<Runtime> MakeRuntime(const std::string& directory,
     abort();
   }
   parts.backend = *std::move(backend);
+  parts.parser = std::make_unique<retrieval::InProcessParser>();
   const FakeEncoder* similar = encoder.get();
   parts.encoder = std::move(encoder);
   if (options.answerer) {

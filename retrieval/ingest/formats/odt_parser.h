@@ -1,0 +1,18 @@
+// OpenDocument text (.odt, ISO/IEC 26300).
+#ifndef BRAID_RETRIEVAL_INGEST_FORMATS_ODT_PARSER_H_
+#define BRAID_RETRIEVAL_INGEST_FORMATS_ODT_PARSER_H_
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "retrieval/ingest/parser.h"
+
+namespace braid::retrieval {
+
+// As ParseDocx. Tables of contents and tracked deletions are left out. A
+// document with a password is INVALID_ARGUMENT and said to be encrypted.
+absl::StatusOr<ParsedDocument> ParseOdt(absl::string_view name,
+                                        absl::string_view source);
+
+}  // namespace braid::retrieval
+
+#endif  // BRAID_RETRIEVAL_INGEST_FORMATS_ODT_PARSER_H_
