@@ -56,6 +56,9 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
+  // See Store::Checkpoint.
+  absl::Status Checkpoint(const std::string& directory) const;
+
   rocksdb::DB* db() const { return db_.get(); }
   rocksdb::ColumnFamilyHandle* family(Family family) const {
     return families_[family];
@@ -88,6 +91,11 @@ class Database {
  private:
   Database() = default;
 
+  // Flushes, closes, and seals what is on the disk then.
+  void Close();
+
+  std::string directory_;
+  bool read_only_ = false;
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilyCount> families_{};
 };
