@@ -18,20 +18,27 @@ namespace {
 
 constexpr size_t kLogBatch = 4096;
 
-// The chunks that the store held at `sequence`, ascending: today's, without
-// what came later and with what went later. DATA_LOSS if the log does not reach
-// back that far, or if the store has never been there.
-absl::StatusOr<std::vector<ChunkId>> ChunksAt(const StoreSnapshot& snapshot,
-                                              const std::string& collection,
-                                              Sequence last,
-                                              const std::vector<ChunkId>& now,
-                                              Sequence sequence) {
+// What an index at `sequence` holds.
+struct ContentsAt {
+  std::vector<ChunkId> required;  // ascending
+  // Chunks of versions that are gone today: an index that is catching up does
+  // not add them any more.
+  std::set<ChunkId> optional;
+};
+
+// Follows the log back from today's chunks. DATA_LOSS if it does not reach back
+// that far, or if the store has never been there.
+absl::StatusOr<ContentsAt> ExpectAt(const StoreSnapshot& snapshot,
+                                    const std::string& collection,
+                                    Sequence last,
+                                    const std::vector<ChunkId>& now,
+                                    Sequence sequence) {
   if (sequence > last) {
     return absl::DataLossError(absl::StrCat(
         "has sequence ", sequence, ", and the store only ", last,
         ": either the store has lost writes or the index is another store's"));
   }
-  std::set<ChunkId> chunks(now.begin(), now.end());
+  ContentsAt contents;
   std::set<ChunkId> later;
   for (Sequence after = sequence; after < last;) {
     const absl::StatusOr<std::vector<LogEntry>> log =
@@ -46,17 +53,18 @@ absl::StatusOr<std::vector<ChunkId>> ChunksAt(const StoreSnapshot& snapshot,
     if (log->empty()) break;
     for (const LogEntry& entry : *log) {
       for (uint32_t i = 0; i < entry.chunk_count; ++i) {
-        chunks.erase(entry.first_chunk + i);
         later.insert(entry.first_chunk + i);
       }
       for (uint32_t i = 0; i < entry.removed_chunk_count; ++i) {
-        const ChunkId id = entry.removed_first_chunk + i;
-        if (!later.contains(id)) chunks.insert(id);
+        contents.optional.insert(entry.removed_first_chunk + i);
       }
     }
     after = log->back().sequence;
   }
-  return std::vector<ChunkId>(chunks.begin(), chunks.end());
+  for (const ChunkId id : now) {
+    if (!later.contains(id)) contents.required.push_back(id);
+  }
+  return contents;
 }
 
 class CollectionVerifier {
@@ -155,10 +163,14 @@ class CollectionVerifier {
 
   absl::StatusOr<uint64_t> Compare(Sequence sequence,
                                    const std::vector<ChunkId>& chunks) const {
-    const absl::StatusOr<std::vector<ChunkId>> expected =
-        ChunksAt(snapshot_, config_.id, last_, chunks_, sequence);
+    const absl::StatusOr<ContentsAt> expected =
+        ExpectAt(snapshot_, config_.id, last_, chunks_, sequence);
     if (!expected.ok()) return expected.status();
-    if (absl::Status status = CompareChunks(*expected, chunks); !status.ok()) {
+    std::vector<ChunkId> required = chunks;
+    std::erase_if(required,
+                  [&](ChunkId id) { return expected->optional.contains(id); });
+    if (absl::Status status = CompareChunks(expected->required, required);
+        !status.ok()) {
       return status;
     }
     return chunks.size();
