@@ -216,6 +216,20 @@ void Database::Close() {
   if (whole) (void)WriteSeal(env, directory_);
 }
 
+absl::Status Database::Write(rocksdb::WriteBatch* batch, bool sync,
+                             absl::string_view what) const {
+  if (write_failed_) {
+    const rocksdb::Status resumed = db_->Resume();
+    if (!resumed.ok()) return FromRocksDb(resumed, what);
+    write_failed_ = false;
+  }
+  rocksdb::WriteOptions options;
+  options.sync = sync;
+  const rocksdb::Status status = db_->Write(options, batch);
+  if (!status.ok()) write_failed_ = true;
+  return FromRocksDb(status, what);
+}
+
 absl::Status Database::Checkpoint(const std::string& directory) const {
   rocksdb::Checkpoint* created = nullptr;
   absl::Status status =

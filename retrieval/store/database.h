@@ -3,6 +3,7 @@
 #define BRAID_RETRIEVAL_STORE_DATABASE_H_
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,6 +57,11 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
+  // Writes atomically; durable when it returns OK if `sync`. After an error (a
+  // full disk) RocksDB refuses all writes: each further one first asks it to go
+  // on, and so succeeds as soon as the disk does.
+  absl::Status Write(rocksdb::WriteBatch* batch, bool sync,
+                     absl::string_view what) const;
   // See Store::Checkpoint.
   absl::Status Checkpoint(const std::string& directory) const;
 
@@ -94,6 +100,7 @@ class Database {
   // Flushes, closes, and seals what is on the disk then.
   void Close();
 
+  mutable std::atomic<bool> write_failed_ = false;
   std::string directory_;
   bool read_only_ = false;
   std::unique_ptr<rocksdb::DB> db_;

@@ -286,8 +286,7 @@ class RocksStore : public Store {
                       keys::Numbered(record->number(), through + 1));
     batch.Put(database_->family(kMeta), key, changed.SerializeAsString());
     // Not synced: entries that come back after a power cut do no harm.
-    return FromRocksDb(database_->db()->Write(rocksdb::WriteOptions(), &batch),
-                       "truncating the log");
+    return database_->Write(&batch, /*sync=*/false, "truncating the log");
   }
 
  private:
@@ -304,10 +303,7 @@ class RocksStore : public Store {
   }
 
   absl::Status Write(rocksdb::WriteBatch* batch) {
-    rocksdb::WriteOptions options;
-    options.sync = true;
-    return FromRocksDb(database_->db()->Write(options, batch),
-                       "writing to the store");
+    return database_->Write(batch, /*sync=*/true, "writing to the store");
   }
 
   void Announce(absl::string_view collection, Sequence sequence) {

@@ -363,10 +363,8 @@ absl::Status CollectionBatch::Commit() {
   if (batch_->GetWriteBatch()->Count() == 0) return absl::OkStatus();
   WriteRecord(kMeta, keys::Counters(collection_.number()), counters_);
   WriteRecord(kMeta, keys::Global(), global_);
-  rocksdb::WriteOptions options;
-  options.sync = true;
-  return FromRocksDb(database_->db()->Write(options, batch_->GetWriteBatch()),
-                     "writing to the store");
+  return database_->Write(batch_->GetWriteBatch(), /*sync=*/true,
+                          "writing to the store");
 }
 
 }  // namespace braid::retrieval

@@ -215,8 +215,8 @@ class FaultDamageTest : public ::testing::Test {
       const std::string path = entry.path().string().substr(intact.size() + 1);
       kinds[KindOf("/" + path)].push_back(path);
     }
-    const uint64_t flips = Count(3, 1000);
-    const uint64_t cuts = Count(1, 100);
+    const uint64_t flips = Count(2, 60);
+    const uint64_t cuts = Count(1, 6);
     const std::string work = path_ + "/work";
     std::map<std::string, Row> rows;
     for (const auto& [kind, files] : kinds) {
