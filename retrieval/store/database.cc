@@ -218,16 +218,17 @@ void Database::Close() {
 
 absl::Status Database::Write(rocksdb::WriteBatch* batch, bool sync,
                              absl::string_view what) const {
-  if (write_failed_) {
+  const std::lock_guard<std::mutex> lock(failure_mutex_);
+  if (!failure_.ok()) {
     const rocksdb::Status resumed = db_->Resume();
+    // Busy: RocksDB is trying by itself, for the same reason.
+    if (resumed.IsBusy()) return FromRocksDb(failure_, what);
     if (!resumed.ok()) return FromRocksDb(resumed, what);
-    write_failed_ = false;
   }
   rocksdb::WriteOptions options;
   options.sync = sync;
-  const rocksdb::Status status = db_->Write(options, batch);
-  if (!status.ok()) write_failed_ = true;
-  return FromRocksDb(status, what);
+  failure_ = db_->Write(options, batch);
+  return FromRocksDb(failure_, what);
 }
 
 absl::Status Database::Checkpoint(const std::string& directory) const {

@@ -3,8 +3,8 @@
 #define BRAID_RETRIEVAL_STORE_DATABASE_H_
 
 #include <array>
-#include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -100,7 +100,9 @@ class Database {
   // Flushes, closes, and seals what is on the disk then.
   void Close();
 
-  mutable std::atomic<bool> write_failed_ = false;
+  mutable std::mutex failure_mutex_;
+  // Of the last write; under failure_mutex_.
+  mutable rocksdb::Status failure_;
   std::string directory_;
   bool read_only_ = false;
   std::unique_ptr<rocksdb::DB> db_;

@@ -90,8 +90,9 @@ class FaultDiskTest : public ::testing::Test {
     if (results[0].ok()) {
       acknowledged_[id] = {content};
     } else {
-      // May be there all the same.
-      acknowledged_[id].insert(content);
+      // May be there all the same; before the first there is nothing.
+      acknowledged_.try_emplace(id, std::set<uint64_t>{0})
+          .first->second.insert(content);
     }
     return results[0].status();
   }
