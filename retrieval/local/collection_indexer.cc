@@ -13,7 +13,8 @@ namespace {
 // A round may take this share of the time: a commit of either index has a fixed
 // cost, so bigger batches are cheaper.
 constexpr int kRoundShare = 8;
-constexpr absl::Duration kMaxSpacing = absl::Milliseconds(1500);
+// With the round itself, a write is then seen within half a second.
+constexpr absl::Duration kMaxSpacing = absl::Milliseconds(400);
 // What is only in memory becomes durable at the latest after this.
 constexpr absl::Duration kCommitInterval = absl::Seconds(30);
 // An idle collection looks this often for segments that were sealed in the

@@ -35,8 +35,7 @@ std::string Sha256(absl::string_view bytes) {
 }
 
 bool IsTable(absl::string_view name) { return absl::EndsWith(name, ".sst"); }
-// What RocksDB opens a store by. Its diary (LOG), its OPTIONS, IDENTITY and
-// LOCK hold no data.
+// What RocksDB opens a store by. Its OPTIONS, IDENTITY and LOCK hold no data.
 bool IsListed(absl::string_view name) {
   return IsTable(name) || absl::EndsWith(name, ".log") || name == "CURRENT" ||
          absl::StartsWith(name, "MANIFEST-");
