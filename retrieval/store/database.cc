@@ -11,6 +11,7 @@
 #include "rocksdb/env.h"
 #include "rocksdb/file_checksum.h"
 #include "rocksdb/filter_policy.h"
+#include "rocksdb/listener.h"
 #include "rocksdb/table.h"
 #include "rocksdb/utilities/checkpoint.h"
 
@@ -66,6 +67,26 @@ class NoLog : public rocksdb::Logger {
   void Logv(const char*, va_list) override {}
 };
 
+// After an error RocksDB tries again by itself at long intervals, and is busy
+// meanwhile. Here the next write tries: see Database::Write.
+class NoAutomaticRecovery : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* automatic) override {
+    *automatic = false;
+  }
+};
+
+// Whether the disk takes what a new log needs.
+rocksdb::Status ProbeDisk(rocksdb::Env* env, const std::string& directory) {
+  constexpr size_t kProbeBytes = size_t{1} << 20;
+  const std::string path = directory + "/probe.dbtmp";
+  const rocksdb::Status status = rocksdb::WriteStringToFile(
+      env, std::string(kProbeBytes, '\0'), path, /*should_sync=*/true);
+  const rocksdb::Status removed = env->DeleteFile(path);
+  return status.ok() ? removed : status;
+}
+
 rocksdb::DBOptions DatabaseOptions(const StoreOptions& options) {
   rocksdb::DBOptions db;
   if (options.env != nullptr) db.env = options.env;
@@ -81,6 +102,7 @@ rocksdb::DBOptions DatabaseOptions(const StoreOptions& options) {
   // Blocks have checksums of their own; these cover what lies between them.
   db.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
   db.info_log = std::make_shared<NoLog>();
+  db.listeners.push_back(std::make_shared<NoAutomaticRecovery>());
   // Every acknowledged write is synced, so only the tail of the log may be
   // incomplete; anything else is a loss that has to be seen.
   db.wal_recovery_mode =
@@ -228,6 +250,10 @@ absl::Status Database::Write(rocksdb::WriteBatch* batch, bool sync,
                              absl::string_view what) const {
   const std::lock_guard<std::mutex> lock(failure_mutex_);
   if (!failure_.ok()) {
+    // A resumption that fails as well is not forgiven: RocksDB then refuses
+    // writes until it is opened again. So the disk is asked first.
+    const rocksdb::Status room = ProbeDisk(db_->GetEnv(), directory_);
+    if (!room.ok()) return FromRocksDb(room, what);
     const rocksdb::Status resumed = db_->Resume();
     // Busy: RocksDB is trying by itself, for the same reason.
     if (resumed.IsBusy()) return FromRocksDb(failure_, what);

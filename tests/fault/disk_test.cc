@@ -170,7 +170,7 @@ TEST_F(FaultDiskTest, AFullDiskRefusesWritesAndRecovers) {
 }
 
 TEST_F(FaultDiskTest, FailingCallsCrashNothingAndLoseNothing) {
-  const uint64_t faults = Count(1000, 10000);
+  const uint64_t faults = Count(300, 10000);
   uint64_t written = 0;
   uint64_t refused = 0;
   uint64_t searched = 0;
