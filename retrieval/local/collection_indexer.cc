@@ -83,9 +83,7 @@ CollectionIndexer::WaitForView(Sequence at_least, absl::Time deadline,
     if (!status.ok()) break;
     changed_.wait_for(
         lock, stop, absl::ToChronoNanoseconds(std::min(left, absl::Minutes(1))),
-        [&] {
-          return arrived() || ended_ || (view_ == nullptr && !error_.ok());
-        });
+        [&] { return arrived() || ended_; });
   }
   --waiting_;
   if (!status.ok()) return status;
