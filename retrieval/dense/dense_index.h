@@ -2,6 +2,7 @@
 #ifndef BRAID_RETRIEVAL_DENSE_DENSE_INDEX_H_
 #define BRAID_RETRIEVAL_DENSE_DENSE_INDEX_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -92,9 +93,26 @@ class DenseIndex {
   virtual size_t uncommitted() const = 0;
   virtual Sequence committed_sequence() const = 0;
   virtual std::shared_ptr<const DenseSnapshot> snapshot() const = 0;
+  // Reads every file of the last commit again. DATA_LOSS naming the first one
+  // that is missing or not what was written. Writes wait meanwhile.
+  virtual absl::Status Verify() const = 0;
   // Blocks until the background thread has nothing left to do.
   virtual void WaitUntilSettled() const = 0;
 };
+
+// What a dense index on the disk holds.
+struct DenseContents {
+  Sequence sequence = 0;
+  std::vector<ChunkId> chunks;  // ascending
+};
+
+// Reads an index that is not open, and changes nothing; `visit` gets every live
+// chunk with its vector, in no order. NOT_FOUND if there is none; DATA_LOSS,
+// naming the file, where Open would empty it.
+absl::StatusOr<DenseContents> ReadDenseIndex(
+    const std::string& directory, size_t dimension,
+    const std::function<void(ChunkId chunk, absl::Span<const float> vector)>&
+        visit);
 
 }  // namespace braid::retrieval
 

@@ -43,6 +43,7 @@ class SegmentedIndex : public DenseIndex {
   size_t uncommitted() const override;
   Sequence committed_sequence() const override;
   std::shared_ptr<const DenseSnapshot> snapshot() const override;
+  absl::Status Verify() const override;
   void WaitUntilSettled() const override;
 
  private:

@@ -22,6 +22,10 @@ absl::Status ToStatus(int32_t code, char* message, absl::string_view doing) {
       return absl::FailedPreconditionError(text);
     case BRAID_LEXICAL_IO:
       return absl::UnavailableError(text);
+    case BRAID_LEXICAL_DAMAGED:
+      return absl::DataLossError(text);
+    case BRAID_LEXICAL_NOT_FOUND:
+      return absl::NotFoundError(text);
     default:
       return absl::InternalError(text);
   }
@@ -117,6 +121,12 @@ class TantivyIndex : public LexicalIndex {
     return std::make_shared<TantivySnapshot>(snapshot);
   }
 
+  absl::Status Verify() const override {
+    char* message = nullptr;
+    const int32_t code = braid_lexical_verify(index_, &message);
+    return ToStatus(code, message, "verify");
+  }
+
  private:
   braid_lexical_index* const index_;
 };
@@ -134,6 +144,22 @@ absl::StatusOr<std::unique_ptr<LexicalIndex>> LexicalIndex::Open(
     return ToStatus(code, message, absl::StrCat("open ", directory));
   }
   return std::make_unique<TantivyIndex>(index);
+}
+
+absl::StatusOr<LexicalContents> ReadLexicalIndex(const std::string& directory,
+                                                 const std::string& language) {
+  uint64_t sequence = 0;
+  uint64_t* chunks = nullptr;
+  size_t count = 0;
+  char* message = nullptr;
+  const int32_t code =
+      braid_lexical_read(directory.data(), directory.size(), language.data(),
+                         language.size(), &sequence, &chunks, &count, &message);
+  if (code != BRAID_LEXICAL_OK) return ToStatus(code, message, "read");
+  LexicalContents contents{.sequence = sequence,
+                           .chunks = {chunks, chunks + count}};
+  braid_lexical_free_chunks(chunks, count);
+  return contents;
 }
 
 }  // namespace braid::retrieval

@@ -65,7 +65,21 @@ class LexicalIndex {
   // The sequence of the last commit; 0 for a new index.
   virtual Sequence committed_sequence() const = 0;
   virtual std::shared_ptr<const LexicalSnapshot> snapshot() const = 0;
+  // Reads every file of the last commit again. DATA_LOSS naming the first one
+  // that is missing or not what was written.
+  virtual absl::Status Verify() const = 0;
 };
+
+// What a lexical index on the disk holds.
+struct LexicalContents {
+  Sequence sequence = 0;
+  std::vector<ChunkId> chunks;  // ascending
+};
+
+// Reads an index that is not open, and changes nothing. NOT_FOUND if there is
+// none; DATA_LOSS, naming what is wrong, where Open would create it anew.
+absl::StatusOr<LexicalContents> ReadLexicalIndex(const std::string& directory,
+                                                 const std::string& language);
 
 }  // namespace braid::retrieval
 

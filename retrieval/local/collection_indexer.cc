@@ -13,7 +13,8 @@ namespace {
 // A round may take this share of the time: a commit of either index has a fixed
 // cost, so bigger batches are cheaper.
 constexpr int kRoundShare = 8;
-constexpr absl::Duration kMaxSpacing = absl::Milliseconds(1500);
+// With the round itself, a write is then seen within half a second.
+constexpr absl::Duration kMaxSpacing = absl::Milliseconds(400);
 // What is only in memory becomes durable at the latest after this.
 constexpr absl::Duration kCommitInterval = absl::Seconds(30);
 // An idle collection looks this often for segments that were sealed in the
@@ -82,13 +83,99 @@ CollectionIndexer::WaitForView(Sequence at_least, absl::Time deadline,
     if (!status.ok()) break;
     changed_.wait_for(
         lock, stop, absl::ToChronoNanoseconds(std::min(left, absl::Minutes(1))),
-        [&] {
-          return arrived() || ended_ || (view_ == nullptr && !error_.ok());
-        });
+        [&] { return arrived() || ended_; });
   }
   --waiting_;
   if (!status.ok()) return status;
   return view_;
+}
+
+absl::StatusOr<IndexReport> CollectionIndexer::Verify(
+    bool repair, absl::Time deadline, const std::stop_token& stop) {
+  // Asked for after the first view, so that the indexes are open.
+  if (absl::Status status = WaitForView(0, deadline, stop).status();
+      !status.ok()) {
+    return status;
+  }
+  std::unique_lock<std::mutex> lock(mutex_);
+  check_wanted_ = repair || check_wanted_.value_or(false);
+  const uint64_t asked = ++checks_asked_;
+  store_->InterruptWaiters();
+  while (checks_done_ < asked) {
+    const absl::Duration left = deadline - absl::Now();
+    if (stop.stop_requested()) return absl::CancelledError("cancelled");
+    if (ended_) {
+      return absl::UnavailableError(
+          absl::StrCat("collection \"", config_.id, "\" is being closed"));
+    }
+    if (left <= absl::ZeroDuration()) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          "the check of \"", config_.id, "\" was not done in time"));
+    }
+    // The interrupt may have come just before the thread began to wait.
+    store_->InterruptWaiters();
+    changed_.wait_for(
+        lock, stop,
+        absl::ToChronoNanoseconds(std::min(left, absl::Milliseconds(200))),
+        [&] { return checks_done_ >= asked || ended_; });
+  }
+  return check_result_;
+}
+
+void CollectionIndexer::RunCheck(const std::stop_token& stop) {
+  bool repair = false;
+  uint64_t asked = 0;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!check_wanted_.has_value()) return;
+    repair = *std::exchange(check_wanted_, std::nullopt);
+    asked = checks_asked_;
+  }
+  absl::StatusOr<IndexReport> result = Check(repair, stop);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    check_result_ = std::move(result);
+    checks_done_ = asked;
+  }
+  changed_.notify_all();
+}
+
+absl::StatusOr<IndexReport> CollectionIndexer::Check(
+    bool repair, const std::stop_token& stop) {
+  const std::shared_ptr<const CollectionView> now = view();
+  const absl::StatusOr<std::vector<ChunkId>> store =
+      now->store().ListChunks(config_.id);
+  if (!store.ok()) return store.status();
+  IndexReport report;
+  report.collection = config_.id;
+  report.sequence = now->sequence();
+  report.store_chunks = store->size();
+  const std::vector<std::string> damaged = writer_.Verify(
+      *store, [&](absl::string_view name, const absl::Status& what) {
+        report.damage.push_back(absl::StrCat(name, ": ", what.message()));
+      });
+  if (repair && !damaged.empty()) {
+    if (absl::Status status = writer_.Discard(damaged); !status.ok()) {
+      open_ = false;
+      return status;
+    }
+    rebuilt_ = true;
+    if (const auto round = Round(stop); !round.ok()) {
+      open_ = false;
+      return round.status();
+    }
+    if (absl::Status status = writer_.Commit(); !status.ok()) {
+      open_ = false;
+      return status;
+    }
+    report.repaired = damaged;
+  }
+  const std::shared_ptr<const CollectionView> after = view();
+  const absl::StatusOr<std::vector<ChunkId>> bm25 = after->lexical()->Chunks();
+  if (!bm25.ok()) return bm25.status();
+  report.bm25_chunks = bm25->size();
+  report.dense_chunks = after->dense()->Chunks().size();
+  return report;
 }
 
 void CollectionIndexer::Publish(std::shared_ptr<const CollectionView> view) {
@@ -137,7 +224,8 @@ absl::StatusOr<Sequence> CollectionIndexer::Round(const std::stop_token& stop) {
     return status;
   }
   const std::shared_ptr<const CollectionView> old = view();
-  const bool same = !reopened && old != nullptr && old->sequence() == last;
+  const bool same = !reopened && !std::exchange(rebuilt_, false) &&
+                    old != nullptr && old->sequence() == last;
   Publish(std::make_shared<CollectionView>(
       config_.id, last, same ? old->lexical() : writer_.lexical_snapshot(),
       writer_.dense_snapshot(), std::move(snapshot)));
@@ -177,6 +265,7 @@ void CollectionIndexer::Run(const std::stop_token& stop) {
       continue;
     }
     backoff = kFirstBackoff;
+    RunCheck(stop);
     const absl::Duration took = Steady() - begin;
     if (*round != reached) {
       reached = *round;

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "retrieval/local/collection_view.h"
 #include "retrieval/local/index_factories.h"
 #include "retrieval/local/index_writer.h"
+#include "retrieval/local/verify.h"
 #include "retrieval/store/store.h"
 
 namespace braid::retrieval {
@@ -38,6 +40,11 @@ class CollectionIndexer {
   // indexes have been opened and have caught up.
   absl::StatusOr<std::shared_ptr<const CollectionView>> WaitForView(
       Sequence at_least, absl::Time deadline, const std::stop_token& stop);
+  // Has the thread check both indexes on the disk and against the store, and
+  // build anew what is not right if `repair`; searches go on with the view they
+  // have. Errors as WaitForView, or why the check could not run.
+  absl::StatusOr<IndexReport> Verify(bool repair, absl::Time deadline,
+                                     const std::stop_token& stop);
   // Null before the first.
   std::shared_ptr<const CollectionView> view() const;
 
@@ -51,6 +58,9 @@ class CollectionIndexer {
   // One round; returns the sequence it reached.
   absl::StatusOr<Sequence> Round(const std::stop_token& stop);
   void Publish(std::shared_ptr<const CollectionView> view);
+  // Does what Verify has asked for since.
+  void RunCheck(const std::stop_token& stop);
+  absl::StatusOr<IndexReport> Check(bool repair, const std::stop_token& stop);
   // Sleeps for `duration`, or until a search waits (if `until_wanted`), or
   // until the stop.
   void Sleep(absl::Duration duration, bool until_wanted,
@@ -64,6 +74,7 @@ class CollectionIndexer {
   // Of the thread alone.
   IndexWriter writer_;
   bool open_ = false;
+  bool rebuilt_ = false;  // an index was discarded since the last view
   absl::Time committed_at_;
 
   mutable std::mutex mutex_;
@@ -73,6 +84,11 @@ class CollectionIndexer {
   int waiting_ = 0;                             // under mutex_
   bool ended_ = false;                          // under mutex_
   absl::Status error_;  // of the last round; under mutex_
+  // A check that was asked for, and the result of the newest; under mutex_.
+  std::optional<bool> check_wanted_;  // holds `repair`
+  uint64_t checks_asked_ = 0;
+  uint64_t checks_done_ = 0;
+  absl::StatusOr<IndexReport> check_result_;
 
   std::mutex stop_mutex_;  // held while joining
   std::jthread thread_;

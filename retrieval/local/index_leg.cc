@@ -117,13 +117,6 @@ absl::Status LexicalLeg::Commit(Sequence sequence) {
   return index_->Commit(sequence);
 }
 
-absl::StatusOr<uint64_t> LexicalLeg::CountChunks() const {
-  const absl::StatusOr<std::vector<ChunkId>> chunks =
-      index_->snapshot()->Chunks();
-  if (!chunks.ok()) return chunks.status();
-  return chunks->size();
-}
-
 DenseLeg::DenseLeg(std::string directory, const CollectionConfig& config,
                    size_t seal_vectors, const IndexFactories& factories)
     : IndexLeg(std::move(directory)),
@@ -183,10 +176,6 @@ absl::Status DenseLeg::Commit(Sequence sequence) {
 bool DenseLeg::CommitDue() const {
   return index_->uncommitted() >=
          std::max<size_t>(options_.seal_vectors / 2, 1);
-}
-
-absl::StatusOr<uint64_t> DenseLeg::CountChunks() const {
-  return index_->snapshot()->Chunks().size();
 }
 
 }  // namespace braid::retrieval

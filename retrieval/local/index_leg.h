@@ -6,9 +6,11 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "retrieval/dense/dense_index.h"
 #include "retrieval/lexical/lexical_index.h"
 #include "retrieval/local/index_factories.h"
@@ -45,8 +47,12 @@ class IndexLeg {
   virtual bool CommitDue() const = 0;
   // The sequence that is durable.
   virtual Sequence committed() const = 0;
-  // Number of chunks that are visible.
-  virtual absl::StatusOr<uint64_t> CountChunks() const = 0;
+  // Ids of the chunks that are visible, ascending.
+  virtual absl::StatusOr<std::vector<ChunkId>> Chunks() const = 0;
+  // Reads what is durable again; DATA_LOSS if it is damaged.
+  virtual absl::Status Verify() const = 0;
+  // "lexical" or "dense": as it is called in reports, and its directory.
+  virtual absl::string_view name() const = 0;
 
   // All log entries up to here have been given to Add and Delete.
   Sequence applied() const { return applied_; }
@@ -76,7 +82,11 @@ class LexicalLeg : public IndexLeg {
   absl::Status Commit(Sequence sequence) override;
   bool CommitDue() const override { return false; }
   Sequence committed() const override { return index_->committed_sequence(); }
-  absl::StatusOr<uint64_t> CountChunks() const override;
+  absl::StatusOr<std::vector<ChunkId>> Chunks() const override {
+    return index_->snapshot()->Chunks();
+  }
+  absl::Status Verify() const override { return index_->Verify(); }
+  absl::string_view name() const override { return "lexical"; }
   const LexicalIndex& index() const { return *index_; }
 
  protected:
@@ -100,7 +110,11 @@ class DenseLeg : public IndexLeg {
   absl::Status Commit(Sequence sequence) override;
   bool CommitDue() const override;
   Sequence committed() const override { return index_->committed_sequence(); }
-  absl::StatusOr<uint64_t> CountChunks() const override;
+  absl::StatusOr<std::vector<ChunkId>> Chunks() const override {
+    return index_->snapshot()->Chunks();
+  }
+  absl::Status Verify() const override { return index_->Verify(); }
+  absl::string_view name() const override { return "dense"; }
   const DenseIndex& index() const { return *index_; }
 
  protected:

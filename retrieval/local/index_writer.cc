@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <optional>
 #include <vector>
+
+#include "absl/strings/str_cat.h"
 
 namespace braid::retrieval {
 namespace {
@@ -15,6 +18,27 @@ constexpr std::chrono::seconds kReplayCommitInterval{5};
 absl::Status Stopped() { return absl::CancelledError("the indexer stops"); }
 
 }  // namespace
+
+absl::Status CompareChunks(absl::Span<const ChunkId> store,
+                           absl::Span<const ChunkId> index) {
+  std::vector<ChunkId> missing;
+  std::set_difference(store.begin(), store.end(), index.begin(), index.end(),
+                      std::back_inserter(missing));
+  std::vector<ChunkId> extra;
+  std::set_difference(index.begin(), index.end(), store.begin(), store.end(),
+                      std::back_inserter(extra));
+  if (missing.empty() && extra.empty()) return absl::OkStatus();
+  std::string what;
+  if (!missing.empty()) {
+    what = absl::StrCat("lacks ", missing.size(), " chunks, such as ",
+                        missing.front());
+  }
+  if (!extra.empty()) {
+    absl::StrAppend(&what, what.empty() ? "" : "; ", "has ", extra.size(),
+                    " chunks that the store has not, such as ", extra.front());
+  }
+  return absl::DataLossError(what);
+}
 
 IndexWriter::IndexWriter(const CollectionConfig& config,
                          const std::string& directory, size_t seal_vectors,
@@ -61,8 +85,8 @@ absl::Status IndexWriter::CatchUp(const StoreSnapshot& snapshot, Sequence last,
       snapshot.Counters(collection_);
   if (!counters.ok()) return counters.status();
   for (IndexLeg* leg : legs_) {
-    const absl::StatusOr<uint64_t> count = leg->CountChunks();
-    if (count.ok() && *count == counters->chunks) continue;
+    const absl::StatusOr<std::vector<ChunkId>> chunks = leg->Chunks();
+    if (chunks.ok() && chunks->size() == counters->chunks) continue;
     if (absl::Status status = Rebuild(*leg, snapshot, last, stop);
         !status.ok()) {
       return status;
@@ -150,6 +174,34 @@ absl::Status IndexWriter::Rebuild(IndexLeg& leg, const StoreSnapshot& snapshot,
   leg.set_applied(last);
   if (absl::Status status = leg.Publish(last); !status.ok()) return status;
   return leg.Commit(last);
+}
+
+std::vector<std::string> IndexWriter::Verify(
+    absl::Span<const ChunkId> store,
+    absl::FunctionRef<void(absl::string_view, absl::Status)> damaged) const {
+  std::vector<std::string> names;
+  for (const IndexLeg* leg : legs_) {
+    absl::Status status = leg->Verify();
+    if (status.ok()) {
+      const absl::StatusOr<std::vector<ChunkId>> chunks = leg->Chunks();
+      status = chunks.ok() ? CompareChunks(store, *chunks) : chunks.status();
+    }
+    if (status.ok()) continue;
+    names.emplace_back(leg->name());
+    damaged(leg->name(), status);
+  }
+  return names;
+}
+
+absl::Status IndexWriter::Discard(absl::Span<const std::string> names) {
+  checked_ = false;
+  for (IndexLeg* leg : legs_) {
+    if (std::find(names.begin(), names.end(), leg->name()) == names.end()) {
+      continue;
+    }
+    if (absl::Status status = leg->Reset(); !status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status IndexWriter::Commit() {

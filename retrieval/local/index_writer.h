@@ -6,13 +6,21 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "retrieval/local/index_leg.h"
 #include "retrieval/store/store.h"
 
 namespace braid::retrieval {
+
+// DATA_LOSS saying how two ascending lists of ids differ.
+absl::Status CompareChunks(absl::Span<const ChunkId> store,
+                           absl::Span<const ChunkId> index);
 
 // Used by one thread. After an error the indexes may have lost what was not
 // durable: call Open again.
@@ -35,6 +43,15 @@ class IndexWriter {
   absl::Status Commit();
   // True when an index has so much that is not durable that it is time.
   bool CommitDue() const;
+  // Reads what is durable of both indexes again, and compares what is visible
+  // with `store`, ascending: the chunks of the snapshot that CatchUp had last.
+  // Tells `damaged` of each that is not right; returns their names.
+  std::vector<std::string> Verify(
+      absl::Span<const ChunkId> store,
+      absl::FunctionRef<void(absl::string_view name, absl::Status what)>
+          damaged) const;
+  // Empties these indexes: the next CatchUp builds them anew.
+  absl::Status Discard(absl::Span<const std::string> names);
   // Both indexes have everything up to here durably.
   Sequence committed() const;
 

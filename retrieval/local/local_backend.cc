@@ -71,6 +71,10 @@ class Backend : public LocalBackend {
 
   // Starts the indexer of every collection; called once.
   absl::Status Start() {
+    if (absl::Status status = Checkpoint::RemoveAll(options_.directory);
+        !status.ok()) {
+      return status;
+    }
     const absl::StatusOr<std::vector<CollectionConfig>> configs =
         store_->ListCollections();
     if (!configs.ok()) return configs.status();
@@ -208,6 +212,38 @@ class Backend : public LocalBackend {
         ->indexer
         ->WaitForView(counters->last_sequence, deadline, std::stop_token())
         .status();
+  }
+
+  absl::StatusOr<DataReport> Verify(bool repair, absl::Time deadline,
+                                    const std::stop_token& stop) override {
+    DataReport report;
+    absl::StatusOr<StoreReport> store = store_->Verify(stop);
+    if (!store.ok()) return store.status();
+    report.store = *std::move(store);
+    std::map<std::string, std::shared_ptr<Collection>> collections;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (shut_down_) return ShutDownError();
+      collections = collections_;
+    }
+    for (const auto& [id, collection] : collections) {
+      // One of another encoder is not indexed here.
+      if (collection->indexer == nullptr) continue;
+      absl::StatusOr<IndexReport> checked =
+          collection->indexer->Verify(repair, deadline, stop);
+      if (!checked.ok()) {
+        // Deleted meanwhile.
+        if (absl::IsNotFound(store_->GetCollection(id).status())) continue;
+        return checked.status();
+      }
+      report.collections.push_back(*std::move(checked));
+    }
+    return report;
+  }
+
+  absl::StatusOr<std::unique_ptr<Checkpoint>> CreateCheckpoint() override {
+    if (shut_down()) return ShutDownError();
+    return Checkpoint::Create(*store_, options_.directory);
   }
 
   Store* store() override { return store_.get(); }

@@ -4,18 +4,23 @@
 #define BRAID_RETRIEVAL_LOCAL_LOCAL_BACKEND_H_
 
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "retrieval/backend.h"
 #include "retrieval/encoder/encoder.h"
+#include "retrieval/local/checkpoint.h"
+#include "retrieval/local/verify.h"
 #include "retrieval/store/store.h"
 
 namespace braid::retrieval {
 
 struct LocalBackendOptions {
-  std::string directory;  // holds `store/` and `indexes/{collection}/`
+  // Holds `store/`, `indexes/{collection}/` and, while a backup is being made,
+  // `checkpoints/`.
+  std::string directory;
   StoreOptions store;
   // Search threads beside the callers'.
   int search_threads = 2;
@@ -43,6 +48,13 @@ class LocalBackend : public RetrievalBackend {
   // Blocks until searches see everything acknowledged so far.
   virtual absl::Status WaitUntilCurrent(const std::string& collection,
                                         absl::Time deadline) = 0;
+  // Checks the store as Store::Verify, and the indexes of every collection
+  // against their checksums and against the store; builds damaged ones anew if
+  // `repair`. Searches and writes go on meanwhile.
+  virtual absl::StatusOr<DataReport> Verify(bool repair, absl::Time deadline,
+                                            const std::stop_token& stop) = 0;
+  // The store as of one moment, to be copied.
+  virtual absl::StatusOr<std::unique_ptr<Checkpoint>> CreateCheckpoint() = 0;
   // Writes go straight to the store; the indexers pick them up from its log.
   virtual Store* store() = 0;
   // Makes both indexes durable at their current sequence and stops the

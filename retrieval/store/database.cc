@@ -1,14 +1,19 @@
 #include "retrieval/store/database.h"
 
 #include <algorithm>
+#include <cstdarg>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "retrieval/store/seal.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/env.h"
+#include "rocksdb/file_checksum.h"
 #include "rocksdb/filter_policy.h"
+#include "rocksdb/listener.h"
 #include "rocksdb/table.h"
+#include "rocksdb/utilities/checkpoint.h"
 
 namespace braid::retrieval {
 namespace {
@@ -53,6 +58,35 @@ rocksdb::ColumnFamilyOptions FamilyOptions(
   return options;
 }
 
+// RocksDB's own diary, LOG, ends the process (an assertion, in Debian's build)
+// when a line of it cannot be written and then another. What matters comes back
+// as a status.
+class NoLog : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+// After an error RocksDB tries again by itself at long intervals, and is busy
+// meanwhile. Here the next write tries: see Database::Write.
+class NoAutomaticRecovery : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* automatic) override {
+    *automatic = false;
+  }
+};
+
+// Whether the disk takes what a new log needs.
+rocksdb::Status ProbeDisk(rocksdb::Env* env, const std::string& directory) {
+  constexpr size_t kProbeBytes = size_t{1} << 20;
+  const std::string path = directory + "/probe.dbtmp";
+  const rocksdb::Status status = rocksdb::WriteStringToFile(
+      env, std::string(kProbeBytes, '\0'), path, /*should_sync=*/true);
+  const rocksdb::Status removed = env->DeleteFile(path);
+  return status.ok() ? removed : status;
+}
+
 rocksdb::DBOptions DatabaseOptions(const StoreOptions& options) {
   rocksdb::DBOptions db;
   if (options.env != nullptr) db.env = options.env;
@@ -65,13 +99,14 @@ rocksdb::DBOptions DatabaseOptions(const StoreOptions& options) {
   db.db_write_buffer_size = 96 << 20;
   db.max_total_wal_size = 128 << 20;
   db.track_and_verify_wals_in_manifest = true;
-  db.info_log_level = rocksdb::WARN_LEVEL;
-  db.keep_log_file_num = 3;
-  db.max_log_file_size = 4 << 20;
+  // Blocks have checksums of their own; these cover what lies between them.
+  db.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
+  db.info_log = std::make_shared<NoLog>();
+  db.listeners.push_back(std::make_shared<NoAutomaticRecovery>());
   // Every acknowledged write is synced, so only the tail of the log may be
   // incomplete; anything else is a loss that has to be seen.
   db.wal_recovery_mode =
-      options.recover_to_last_intact_write
+      options.recover_to_last_intact_write || options.read_only
           ? rocksdb::WALRecoveryMode::kPointInTimeRecovery
           : rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   return db;
@@ -97,6 +132,22 @@ absl::Status CreateDirectory(rocksdb::Env* env, const std::string& directory) {
     }
     if (end == std::string::npos) return absl::OkStatus();
   }
+}
+
+// RocksDB takes a directory without CURRENT for a new store, and removes what
+// it does not know.
+absl::Status CheckCurrent(rocksdb::Env* env, const std::string& directory) {
+  if (env->FileExists(directory + "/CURRENT").ok()) return absl::OkStatus();
+  std::vector<std::string> names;
+  // A directory that cannot be listed is RocksDB's to report.
+  if (!env->GetChildren(directory, &names).ok()) return absl::OkStatus();
+  for (const std::string& name : names) {
+    if (absl::EndsWith(name, ".sst") || absl::EndsWith(name, ".log")) {
+      return absl::DataLossError(absl::StrCat(
+          directory, "/CURRENT: is missing beside the store's files"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -127,8 +178,17 @@ absl::StatusOr<std::shared_ptr<Database>> Database::Open(
   }
   rocksdb::Env* env =
       options.env != nullptr ? options.env : rocksdb::Env::Default();
-  if (absl::Status status = CreateDirectory(env, directory); !status.ok()) {
-    return status;
+  if (!options.read_only) {
+    if (absl::Status status = CreateDirectory(env, directory); !status.ok()) {
+      return status;
+    }
+    absl::Status sealed = CheckCurrent(env, directory);
+    if (sealed.ok() && !options.recover_to_last_intact_write) {
+      sealed = CheckSeal(env, directory);
+    }
+    // What follows changes files: a seal that stayed would be wrong.
+    if (sealed.ok()) sealed = RemoveSeal(env, directory);
+    if (!sealed.ok()) return sealed;
   }
   const std::shared_ptr<rocksdb::Cache> cache =
       rocksdb::NewLRUCache(options.block_cache_bytes);
@@ -139,8 +199,12 @@ absl::StatusOr<std::shared_ptr<Database>> Database::Open(
   }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(
-      DatabaseOptions(options), directory, descriptors, &handles, &db);
+  const rocksdb::Status status =
+      options.read_only
+          ? rocksdb::DB::OpenForReadOnly(DatabaseOptions(options), directory,
+                                         descriptors, &handles, &db)
+          : rocksdb::DB::Open(DatabaseOptions(options), directory, descriptors,
+                              &handles, &db);
   if (!status.ok()) {
     if (status.IsIOError() && absl::StrContains(status.ToString(), "LOCK")) {
       return absl::UnavailableError(absl::StrCat(
@@ -151,15 +215,65 @@ absl::StatusOr<std::shared_ptr<Database>> Database::Open(
                        absl::StrCat("cannot open the store in ", directory));
   }
   std::shared_ptr<Database> database(new Database());
+  database->directory_ = directory;
+  database->read_only_ = options.read_only;
   database->db_.reset(db);
   std::copy(handles.begin(), handles.end(), database->families_.begin());
   return database;
 }
 
 Database::~Database() {
+  if (db_ != nullptr) Close();
+}
+
+void Database::Close() {
+  rocksdb::Env* const env = db_->GetEnv();
+  // With nothing left in the write-ahead log, a log that loses its tail later
+  // loses nothing; and the next open has nothing to replay.
+  bool whole = !read_only_;
+  if (whole) {
+    whole = db_->Flush(rocksdb::FlushOptions(),
+                       {families_.begin(), families_.end()})
+                .ok();
+  }
   for (rocksdb::ColumnFamilyHandle* family : families_) {
     if (family != nullptr) db_->DestroyColumnFamilyHandle(family);
   }
+  whole = db_->Close().ok() && whole;
+  db_.reset();
+  // Without a seal the next open relies on RocksDB's own checks, as after a
+  // crash.
+  if (whole) (void)WriteSeal(env, directory_);
+}
+
+absl::Status Database::Write(rocksdb::WriteBatch* batch, bool sync,
+                             absl::string_view what) const {
+  const std::lock_guard<std::mutex> lock(failure_mutex_);
+  if (!failure_.ok()) {
+    // A resumption that fails as well is not forgiven: RocksDB then refuses
+    // writes until it is opened again. So the disk is asked first.
+    const rocksdb::Status room = ProbeDisk(db_->GetEnv(), directory_);
+    if (!room.ok()) return FromRocksDb(room, what);
+    const rocksdb::Status resumed = db_->Resume();
+    // Busy: RocksDB is trying by itself, for the same reason.
+    if (resumed.IsBusy()) return FromRocksDb(failure_, what);
+    if (!resumed.ok()) return FromRocksDb(resumed, what);
+  }
+  rocksdb::WriteOptions options;
+  options.sync = sync;
+  failure_ = db_->Write(options, batch);
+  return FromRocksDb(failure_, what);
+}
+
+absl::Status Database::Checkpoint(const std::string& directory) const {
+  rocksdb::Checkpoint* created = nullptr;
+  absl::Status status =
+      FromRocksDb(rocksdb::Checkpoint::Create(db_.get(), &created),
+                  "preparing a checkpoint");
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(created);
+  if (!status.ok()) return status;
+  return FromRocksDb(checkpoint->CreateCheckpoint(directory),
+                     absl::StrCat("writing a checkpoint to ", directory));
 }
 
 absl::StatusOr<std::optional<rocksdb::PinnableSlice>> Database::Get(

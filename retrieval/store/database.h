@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -56,6 +57,14 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
+  // Writes atomically; durable when it returns OK if `sync`. After an error (a
+  // full disk) RocksDB refuses all writes: each further one first asks it to go
+  // on, and so succeeds as soon as the disk does.
+  absl::Status Write(rocksdb::WriteBatch* batch, bool sync,
+                     absl::string_view what) const;
+  // See Store::Checkpoint.
+  absl::Status Checkpoint(const std::string& directory) const;
+
   rocksdb::DB* db() const { return db_.get(); }
   rocksdb::ColumnFamilyHandle* family(Family family) const {
     return families_[family];
@@ -88,6 +97,14 @@ class Database {
  private:
   Database() = default;
 
+  // Flushes, closes, and seals what is on the disk then.
+  void Close();
+
+  mutable std::mutex failure_mutex_;
+  // Of the last write; under failure_mutex_.
+  mutable rocksdb::Status failure_;
+  std::string directory_;
+  bool read_only_ = false;
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilyCount> families_{};
 };

@@ -156,14 +156,16 @@ braid::store::LogRecord ToRecord(const LogEntry& entry) {
   record.set_chunk_count(entry.chunk_count);
   record.set_removed_first_chunk(entry.removed_first_chunk);
   record.set_removed_chunk_count(entry.removed_chunk_count);
+  record.set_is_patch(entry.kind == LogEntry::Kind::kPatch);
   return record;
 }
 
 LogEntry FromRecord(Sequence sequence, const braid::store::LogRecord& record) {
   LogEntry entry;
   entry.sequence = sequence;
-  entry.kind =
-      record.is_delete() ? LogEntry::Kind::kDelete : LogEntry::Kind::kPut;
+  entry.kind = record.is_delete()  ? LogEntry::Kind::kDelete
+               : record.is_patch() ? LogEntry::Kind::kPatch
+                                   : LogEntry::Kind::kPut;
   entry.document_id = record.document_id();
   entry.version = record.version();
   entry.first_chunk = record.first_chunk();

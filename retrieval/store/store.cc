@@ -13,6 +13,7 @@
 #include "retrieval/store/keys.h"
 #include "retrieval/store/records.h"
 #include "retrieval/store/snapshot.h"
+#include "retrieval/store/verify.h"
 #include "retrieval/store/write_batch.h"
 
 namespace braid::retrieval {
@@ -182,6 +183,53 @@ class RocksStore : public Store {
     return sequence;
   }
 
+  absl::StatusOr<DeleteResult> DeleteDocuments(
+      absl::string_view collection, absl::Span<const std::string> ids,
+      const std::function<bool(const DocumentInfo&)>& matches) override {
+    const std::lock_guard<std::mutex> lock(writer_);
+    absl::StatusOr<CollectionBatch> batch =
+        CollectionBatch::Begin(database_.get(), collection, max_request_ids_);
+    if (!batch.ok()) return batch.status();
+    DeleteResult result;
+    for (const std::string& id : ids) {
+      const absl::StatusOr<DocumentInfo> document = batch->Find(id);
+      if (absl::IsNotFound(document.status())) continue;
+      if (!document.ok()) return document.status();
+      if (!matches(*document)) continue;
+      const absl::StatusOr<Sequence> sequence = batch->Delete(id);
+      if (!sequence.ok()) return sequence.status();
+      result.sequence = *sequence;
+      ++result.deleted;
+    }
+    if (result.deleted == 0) return result;
+    if (absl::Status status = batch->Commit(); !status.ok()) return status;
+    Announce(collection, batch->last_sequence());
+    return result;
+  }
+
+  absl::StatusOr<PatchResult> PatchMetadata(
+      absl::string_view collection, absl::string_view id,
+      const MetadataPatch& patch) override {
+    const std::lock_guard<std::mutex> lock(writer_);
+    absl::StatusOr<CollectionBatch> batch =
+        CollectionBatch::Begin(database_.get(), collection, max_request_ids_);
+    if (!batch.ok()) return batch.status();
+    absl::StatusOr<PatchResult> result = batch->Patch(id, patch, clock_());
+    if (!result.ok() || !result->changed) return result;
+    if (absl::Status status = batch->Commit(); !status.ok()) return status;
+    Announce(collection, batch->last_sequence());
+    return result;
+  }
+
+  absl::StatusOr<StoreReport> Verify(
+      const std::stop_token& stop) const override {
+    return VerifyStore(database_, stop);
+  }
+
+  absl::Status Checkpoint(const std::string& directory) const override {
+    return database_->Checkpoint(directory);
+  }
+
   std::shared_ptr<const StoreSnapshot> snapshot() const override {
     return std::make_shared<DatabaseSnapshot>(database_);
   }
@@ -190,17 +238,25 @@ class RocksStore : public Store {
                         absl::Time deadline) const override {
     // The wait is on the steady clock; the deadline is checked on both.
     std::unique_lock<std::mutex> lock(waiters_);
+    const uint64_t interrupts = interrupts_;
     for (;;) {
       const auto newest = newest_.find(collection);
       if (newest == newest_.end()) return 0;
       const absl::Duration left = deadline - absl::Now();
-      if (newest->second > after || closed_ || left <= absl::ZeroDuration()) {
+      if (newest->second > after || closed_ || interrupts != interrupts_ ||
+          left <= absl::ZeroDuration()) {
         return newest->second;
       }
       written_.wait_for(
           lock, absl::ToChronoMilliseconds(std::min(left, absl::Minutes(1)) +
                                            absl::Milliseconds(1)));
     }
+  }
+
+  void InterruptWaiters() override {
+    const std::lock_guard<std::mutex> lock(waiters_);
+    ++interrupts_;
+    written_.notify_all();
   }
 
   void CloseWaiters() override {
@@ -230,8 +286,7 @@ class RocksStore : public Store {
                       keys::Numbered(record->number(), through + 1));
     batch.Put(database_->family(kMeta), key, changed.SerializeAsString());
     // Not synced: entries that come back after a power cut do no harm.
-    return FromRocksDb(database_->db()->Write(rocksdb::WriteOptions(), &batch),
-                       "truncating the log");
+    return database_->Write(&batch, /*sync=*/false, "truncating the log");
   }
 
  private:
@@ -248,10 +303,7 @@ class RocksStore : public Store {
   }
 
   absl::Status Write(rocksdb::WriteBatch* batch) {
-    rocksdb::WriteOptions options;
-    options.sync = true;
-    return FromRocksDb(database_->db()->Write(options, batch),
-                       "writing to the store");
+    return database_->Write(batch, /*sync=*/true, "writing to the store");
   }
 
   void Announce(absl::string_view collection, Sequence sequence) {
@@ -272,7 +324,8 @@ class RocksStore : public Store {
   mutable std::condition_variable written_;
   // Newest sequence by collection; under waiters_.
   std::map<std::string, Sequence, std::less<>> newest_;
-  bool closed_ = false;  // under waiters_
+  bool closed_ = false;      // under waiters_
+  uint64_t interrupts_ = 0;  // under waiters_
 };
 
 }  // namespace

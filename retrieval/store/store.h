@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -44,9 +45,45 @@ struct WriteResult {
   uint32_t chunk_count = 0;
 };
 
+// A change of a document's metadata alone: its text, chunks and version stay.
+struct MetadataPatch {
+  Metadata set;                     // added, or in place of what is there
+  std::vector<std::string> remove;  // keys; one that is not there is ignored
+  // FAILED_PRECONDITION if the document had more keys than this afterwards.
+  size_t max_keys = 256;
+};
+
+struct PatchResult {
+  DocumentInfo document;  // after the patch
+  // A search that waits for it sees the patch.
+  Sequence sequence = 0;
+  bool changed = false;
+};
+
+struct DeleteResult {
+  uint64_t deleted = 0;
+  Sequence sequence = 0;  // of the last delete; 0 if there was none
+};
+
+// What a check of the whole store found.
+struct StoreReport {
+  struct Damage {
+    std::string collection;  // empty: of the whole store
+    std::string document;    // empty: not of one document
+    std::string what;        // with the file, where RocksDB names it
+  };
+  uint64_t files = 0;      // whose checksum was compared
+  uint64_t documents = 0;  // that could be read whole
+  uint64_t chunks = 0;     // of these
+  // The first 1,000, then only counted.
+  std::vector<Damage> damage;
+  uint64_t damage_count = 0;
+  bool whole() const { return damage_count == 0; }
+};
+
 // One entry of the operation log.
 struct LogEntry {
-  enum class Kind { kPut, kDelete };
+  enum class Kind { kPut, kDelete, kPatch };
   Sequence sequence = 0;
   Kind kind = Kind::kPut;
   std::string document_id;
@@ -73,6 +110,9 @@ struct StoreOptions {
   // last intact write, instead of failing with DATA_LOSS. Loses what came
   // after: for an operator to ask for, never a default.
   bool recover_to_last_intact_write = false;
+  // Changes nothing on the disk; every write fails. Reads what can be read, as
+  // if recover_to_last_intact_write was set: for looking at a damaged store.
+  bool read_only = false;
 };
 
 // A consistent, immutable view of the store. Thread-safe. Holding one keeps
@@ -133,8 +173,9 @@ class Store {
   virtual ~Store() = default;
 
   // Opens the store in `directory`, creating it. UNAVAILABLE if another process
-  // has it open; DATA_LOSS if RocksDB finds it corrupt. The store stays open
-  // (and locked) until it and all its snapshots are gone.
+  // has it open; DATA_LOSS if RocksDB finds it corrupt, or if it was closed in
+  // order and its files are no longer what they were then (seal.h). The store
+  // stays open (and locked) until it and all its snapshots are gone.
   static absl::StatusOr<std::unique_ptr<Store>> Open(
       const std::string& directory, const StoreOptions& options);
 
@@ -167,6 +208,27 @@ class Store {
   virtual absl::StatusOr<Sequence> DeleteDocument(absl::string_view collection,
                                                   absl::string_view id) = 0;
 
+  // Deletes those of the documents `ids` that are there and that `matches`
+  // accepts as they are now, each with its own log entry, all in one synced
+  // batch. For many documents, call it again and again with some hundreds.
+  virtual absl::StatusOr<DeleteResult> DeleteDocuments(
+      absl::string_view collection, absl::Span<const std::string> ids,
+      const std::function<bool(const DocumentInfo&)>& matches) = 0;
+  // Changes metadata with one log entry, without a new version: (id, version)
+  // names a text, and the text stays. NOT_FOUND if there is no such document.
+  virtual absl::StatusOr<PatchResult> PatchMetadata(
+      absl::string_view collection, absl::string_view id,
+      const MetadataPatch& patch) = 0;
+
+  // Compares every file with its checksum, reads every record, and checks that
+  // documents, texts, chunks, vectors, counters and log fit each other. Writes
+  // may go on meanwhile. An error only if it could not run (CANCELLED).
+  virtual absl::StatusOr<StoreReport> Verify(
+      const std::stop_token& stop) const = 0;
+  // Makes `directory`, which must not exist on the same file system, a complete
+  // store as of one moment, by hard links: fast, and safe while writes go on.
+  virtual absl::Status Checkpoint(const std::string& directory) const = 0;
+
   virtual std::shared_ptr<const StoreSnapshot> snapshot() const = 0;
 
   // Blocks until the collection's newest sequence is above `after`, or until
@@ -174,6 +236,8 @@ class Store {
   // at once if there is no such collection (any more).
   virtual Sequence WaitForWrite(absl::string_view collection, Sequence after,
                                 absl::Time deadline) const = 0;
+  // Wakes those who wait now: they return as at their deadline.
+  virtual void InterruptWaiters() = 0;
   // Wakes all waiters, now and from now on.
   virtual void CloseWaiters() = 0;
   // Drops log entries up to `through`: both indexes have them durably.

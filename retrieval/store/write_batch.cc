@@ -251,16 +251,53 @@ absl::StatusOr<WriteResult> CollectionBatch::Put(const DocumentWrite& write,
   return result;
 }
 
-absl::StatusOr<Sequence> CollectionBatch::Delete(absl::string_view id) {
+absl::StatusOr<DocumentInfo> CollectionBatch::Find(absl::string_view id) {
   if (absl::Status status = ValidateDocumentId(id); !status.ok()) return status;
-  const std::string key = keys::Document(collection_.number(), id);
-  auto stored = Read<braid::store::DocumentRecord>(kDocuments, key);
+  auto stored = Read<braid::store::DocumentRecord>(
+      kDocuments, keys::Document(collection_.number(), id));
   if (!stored.ok()) return stored.status();
   if (!stored->has_value()) {
     return absl::NotFoundError(
         absl::StrCat("there is no document \"", id, "\""));
   }
-  const DocumentInfo old = FromRecord(id, **stored);
+  return FromRecord(id, **stored);
+}
+
+absl::StatusOr<PatchResult> CollectionBatch::Patch(absl::string_view id,
+                                                   const MetadataPatch& patch,
+                                                   absl::Time now) {
+  absl::StatusOr<DocumentInfo> stored = Find(id);
+  if (!stored.ok()) return stored.status();
+  PatchResult result{.document = *std::move(stored),
+                     .sequence = counters_.last_sequence()};
+  Metadata metadata = result.document.metadata;
+  for (const std::string& key : patch.remove) metadata.erase(key);
+  for (const auto& [key, value] : patch.set) {
+    metadata.insert_or_assign(key, value);
+  }
+  if (metadata.size() > patch.max_keys) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("document \"", id, "\" would have ", metadata.size(),
+                     " metadata keys, more than ", patch.max_keys));
+  }
+  if (metadata == result.document.metadata) return result;
+  result.changed = true;
+  result.document.metadata = std::move(metadata);
+  result.document.update_time = now;
+  // The sequence in the record is that of its text, which stays.
+  WriteRecord(kDocuments, keys::Document(collection_.number(), id),
+              ToRecord(result.document));
+  result.sequence = Log({.kind = LogEntry::Kind::kPatch,
+                         .document_id = result.document.id,
+                         .version = result.document.version});
+  return result;
+}
+
+absl::StatusOr<Sequence> CollectionBatch::Delete(absl::string_view id) {
+  const absl::StatusOr<DocumentInfo> stored = Find(id);
+  if (!stored.ok()) return stored.status();
+  const DocumentInfo& old = *stored;
+  const std::string key = keys::Document(collection_.number(), id);
   Remove(old);
   batch_->Delete(database_->family(kDocuments), key);
   braid::store::DocumentRecord retired;
@@ -326,10 +363,8 @@ absl::Status CollectionBatch::Commit() {
   if (batch_->GetWriteBatch()->Count() == 0) return absl::OkStatus();
   WriteRecord(kMeta, keys::Counters(collection_.number()), counters_);
   WriteRecord(kMeta, keys::Global(), global_);
-  rocksdb::WriteOptions options;
-  options.sync = true;
-  return FromRocksDb(database_->db()->Write(options, batch_->GetWriteBatch()),
-                     "writing to the store");
+  return database_->Write(batch_->GetWriteBatch(), /*sync=*/true,
+                          "writing to the store");
 }
 
 }  // namespace braid::retrieval

@@ -29,6 +29,10 @@ class CollectionBatch {
   absl::StatusOr<WriteResult> Put(const DocumentWrite& write, bool force,
                                   absl::Time now);
   absl::StatusOr<Sequence> Delete(absl::string_view id);
+  absl::StatusOr<PatchResult> Patch(absl::string_view id,
+                                    const MetadataPatch& patch, absl::Time now);
+  // The document as it is now; NOT_FOUND.
+  absl::StatusOr<DocumentInfo> Find(absl::string_view id);
 
   // Returns after the write-ahead log is synced.
   absl::Status Commit();

@@ -32,6 +32,8 @@ int RunCommandLine(int argc, const char* const* argv) {
   AddEval(app, &common, &action);
   AddBench(app, &common, &action);
   AddModel(app, &common, &action);
+  AddBackup(app, &common, &action);
+  AddRestore(app, &common, &action);
   AddDoctor(app, &common, &action);
   // CLI11 reports through exceptions: they end here.
   try {

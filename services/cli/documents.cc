@@ -1,7 +1,9 @@
-// `braid documents list|get|delete`.
+// `braid documents list|get|patch|delete`.
 #include <braid/v1/document_service.grpc.pb.h>
+#include <google/protobuf/util/json_util.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -23,6 +25,9 @@ struct DocumentOptions {
   int limit = 0;  // 0: all
   bool chunks = false;
   bool allow_missing = false;
+  bool dry_run = false;
+  std::vector<std::string> set;  // KEY=VALUE
+  std::vector<std::string> unset;
 };
 
 absl::Status List(const DocumentOptions& options, const Context& context,
@@ -91,8 +96,100 @@ absl::Status Get(const DocumentOptions& options, const Context& context,
   return status;
 }
 
+// `--set` and `--unset` as the merge patch of PatchDocument. A value that is
+// JSON (a number, true, a list of strings, a string in quotes) is taken as
+// that, anything else as a string.
+absl::StatusOr<google::protobuf::Struct> ToPatch(
+    const DocumentOptions& options) {
+  Json json = Json::object();
+  for (const std::string& assignment : options.set) {
+    const size_t equals = assignment.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--set ", assignment, ": is not KEY=VALUE"));
+    }
+    const std::string text = assignment.substr(equals + 1);
+    Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (value.is_discarded() || value.is_null()) value = text;
+    json[assignment.substr(0, equals)] = value;
+  }
+  for (const std::string& key : options.unset) json[key] = nullptr;
+  google::protobuf::Struct patch;
+  const auto parsed = google::protobuf::util::JsonStringToMessage(
+      json.dump(-1, ' ', false, Json::error_handler_t::replace), &patch);
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--set: ", std::string(parsed.message())));
+  }
+  return patch;
+}
+
+absl::Status Patch(const DocumentOptions& options, const Context& context,
+                   Stub& stub) {
+  const auto patch = ToPatch(options);
+  if (!patch.ok()) return patch.status();
+  for (const std::string& id : options.ids) {
+    v1::PatchDocumentRequest request;
+    request.set_name(DocumentName(options.collection, id));
+    *request.mutable_metadata() = *patch;
+    v1::PatchDocumentResponse response;
+    Call call(context);
+    const absl::Status status =
+        FromGrpc(stub.PatchDocument(call.get(), request, &response));
+    if (!status.ok()) return status;
+    if (context.options.json) {
+      Json json = ToJson(response.document());
+      json["patch_sequence"] = response.sequence();
+      PrintJsonLine(json);
+    } else {
+      std::printf("Patched %s\n", PrintableText(request.name(), false).c_str());
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DeleteMatching(const DocumentOptions& options,
+                            const Context& context, Stub& stub) {
+  v1::DeleteDocumentsRequest request;
+  request.set_parent(CollectionName(options.collection));
+  request.set_filter(options.filter);
+  request.set_validate_only(options.dry_run);
+  uint64_t count = 0;
+  uint64_t sequence = 0;
+  do {
+    v1::DeleteDocumentsResponse response;
+    Call call(context);
+    const absl::Status status =
+        FromGrpc(stub.DeleteDocuments(call.get(), request, &response));
+    if (!status.ok()) return status;
+    count += response.deleted_count();
+    sequence = std::max(sequence, response.sequence());
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  if (context.options.json) {
+    PrintJsonLine({{"collection", request.parent()},
+                   {"dry_run", options.dry_run},
+                   {"deleted", count},
+                   {"sequence", sequence}});
+  } else {
+    std::printf("%s %llu documents of %s\n",
+                options.dry_run ? "Would delete" : "Deleted",
+                static_cast<unsigned long long>(count),
+                PrintableText(request.parent(), false).c_str());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Delete(const DocumentOptions& options, const Context& context,
                     Stub& stub) {
+  if (options.ids.empty() == options.filter.empty()) {
+    return absl::InvalidArgumentError(
+        "delete needs either document ids or --filter");
+  }
+  if (!options.filter.empty()) return DeleteMatching(options, context, stub);
+  if (options.dry_run) {
+    return absl::InvalidArgumentError("--dry-run goes with --filter");
+  }
   for (const std::string& id : options.ids) {
     v1::DeleteDocumentRequest request;
     request.set_name(DocumentName(options.collection, id));
@@ -157,8 +254,27 @@ void AddDocuments(CLI::App& app, CommonOptions* common, Action* action) {
   get->add_flag("--chunks", options->chunks, "With --json: its chunks too");
   Register(get, options, common, action, Get);
 
-  CLI::App* remove = verb->add_subcommand("delete", "Delete documents");
-  remove->add_option("documents", options->ids, "Document ids")->required();
+  CLI::App* patch = verb->add_subcommand(
+      "patch", "Change metadata; text, chunks and version stay");
+  patch->add_option("documents", options->ids, "Document ids")->required();
+  patch
+      ->add_option("--set", options->set,
+                   "Field to set; a value that is JSON counts as that, "
+                   "anything else as a string")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  patch->add_option("--unset", options->unset, "Field to remove")
+      ->type_name("KEY")
+      ->allow_extra_args(false);
+  Register(patch, options, common, action, Patch);
+
+  CLI::App* remove = verb->add_subcommand(
+      "delete", "Delete documents, by id or by a filter over the metadata");
+  remove->add_option("documents", options->ids, "Document ids");
+  remove->add_option("--filter", options->filter,
+                     "AIP-160 filter: delete all documents that match");
+  remove->add_flag("--dry-run", options->dry_run,
+                   "With --filter: only say how many");
   remove->add_flag("--allow-missing", options->allow_missing,
                    "Succeed for documents that are not there");
   Register(remove, options, common, action, Delete);

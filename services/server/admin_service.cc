@@ -1,19 +1,29 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <memory>
+#include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "braid/v1/admin_service.grpc.pb.h"
 #include "kernels/device.h"
 #include "kernels/gemm.h"
+#include "services/hub/digest.h"
+#include "services/server/convert.h"
 #include "services/server/services.h"
+#include "services/server/stream_call.h"
 #include "services/server/unary_call.h"
 #include "services/server/validate.h"
 
 namespace braid::services {
 namespace {
+
+// Of a file in one message.
+constexpr size_t kBackupBytes = 128 << 10;
 
 // 0 where the system does not tell.
 uint64_t ResidentBytes() {
@@ -64,6 +74,67 @@ absl::Status Check(const Call& call, const v1::CheckConsistencyRequest& request,
   return absl::OkStatus();
 }
 
+absl::Status Verify(const Call& call, const v1::VerifyRequest& request,
+                    v1::VerifyResponse* response) {
+  const auto report = call.runtime().backend().Verify(
+      request.repair(), call.deadline(), call.stop());
+  if (!report.ok()) return report.status();
+  ToProto(*report, response);
+  return absl::OkStatus();
+}
+
+using BackupStream = StreamCall<v1::BackupResponse>;
+
+// Sends one file of a checkpoint.
+absl::Status SendFile(const std::string& directory, const std::string& name,
+                      BackupStream& stream, v1::BackupSummary* summary) {
+  const absl::Status cancelled =
+      absl::CancelledError("the backup was cancelled");
+  const std::string path = absl::StrCat(directory, "/", name);
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) return absl::UnavailableError(absl::StrCat("cannot open ", path));
+  const uint64_t bytes = static_cast<uint64_t>(file.tellg());
+  file.seekg(0);
+  v1::BackupResponse begin;
+  begin.mutable_file()->set_name(name);
+  begin.mutable_file()->set_bytes(bytes);
+  if (!stream.Send(std::move(begin))) return cancelled;
+  hub::StreamDigest digest(hub::DigestKind::kSha256, bytes);
+  std::string buffer(kBackupBytes, '\0');
+  for (uint64_t left = bytes; left > 0;) {
+    const size_t part = std::min<uint64_t>(left, buffer.size());
+    if (!file.read(buffer.data(), static_cast<std::streamsize>(part))) {
+      return absl::DataLossError(absl::StrCat("cannot read ", path));
+    }
+    v1::BackupResponse data;
+    data.mutable_data()->assign(buffer, 0, part);
+    digest.Add(data.data());
+    if (!stream.Send(std::move(data))) return cancelled;
+    left -= part;
+  }
+  auto checksum = digest.Finish();
+  if (!checksum.ok()) return checksum.status();
+  v1::BackupResponse end;
+  end.set_sha256(*std::move(checksum));
+  if (!stream.Send(std::move(end))) return cancelled;
+  summary->set_files(summary->files() + 1);
+  summary->set_bytes(summary->bytes() + bytes);
+  return absl::OkStatus();
+}
+
+absl::Status Backup(BackupStream& stream) {
+  const auto checkpoint = stream.call().runtime().backend().CreateCheckpoint();
+  if (!checkpoint.ok()) return checkpoint.status();
+  v1::BackupResponse last;
+  for (const std::string& name : (*checkpoint)->files()) {
+    const absl::Status sent = SendFile((*checkpoint)->directory(), name, stream,
+                                       last.mutable_summary());
+    if (!sent.ok()) return sent;
+  }
+  if (stream.Send(std::move(last))) return absl::OkStatus();
+  return absl::CancelledError("the backup was cancelled");
+}
+
 class AdminService final : public v1::AdminService::CallbackService {
  public:
   explicit AdminService(ServerCore* core) : core_(core) {}
@@ -85,6 +156,18 @@ class AdminService final : public v1::AdminService::CallbackService {
         v1::CheckConsistencyResponse>::Start(core_, &core_->lookups, context,
                                              "AdminService/CheckConsistency",
                                              request, response, Check);
+  }
+  grpc::ServerUnaryReactor* Verify(grpc::CallbackServerContext* context,
+                                   const v1::VerifyRequest* request,
+                                   v1::VerifyResponse* response) override {
+    return UnaryCall<v1::VerifyRequest, v1::VerifyResponse>::Start(
+        core_, &core_->lookups, context, "AdminService/Verify", request,
+        response, services::Verify);
+  }
+  grpc::ServerWriteReactor<v1::BackupResponse>* Backup(
+      grpc::CallbackServerContext* context, const v1::BackupRequest*) override {
+    return BackupStream::Start(core_, &core_->lookups, context,
+                               "AdminService/Backup", services::Backup);
   }
 
  private:

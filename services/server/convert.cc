@@ -145,6 +145,37 @@ v1::FinishReason ToProto(generation::FinishReason reason) {
   return v1::FINISH_REASON_UNSPECIFIED;
 }
 
+void ToProto(const retrieval::DataReport& report, v1::VerifyResponse* proto) {
+  proto->set_whole(report.whole());
+  v1::StoreCheck* const store = proto->mutable_store();
+  store->set_files(report.store.files);
+  store->set_documents(report.store.documents);
+  store->set_chunks(report.store.chunks);
+  store->set_damage_count(report.store.damage_count);
+  for (const retrieval::StoreReport::Damage& damage : report.store.damage) {
+    v1::Damage* const entry = store->add_damage();
+    entry->set_collection(damage.collection);
+    entry->set_document(damage.document);
+    entry->set_description(damage.what);
+  }
+  if (!report.store_opened.ok()) {
+    store->set_damage_count(store->damage_count() + 1);
+    store->add_damage()->set_description(
+        std::string(report.store_opened.message()));
+  }
+  for (const retrieval::IndexReport& index : report.collections) {
+    v1::IndexCheck* const entry = proto->add_collections();
+    entry->set_collection(index.collection);
+    entry->set_store_chunks(index.store_chunks);
+    entry->set_bm25_chunks(index.bm25_chunks);
+    entry->set_dense_chunks(index.dense_chunks);
+    entry->set_sequence(index.sequence);
+    entry->mutable_damage()->Assign(index.damage.begin(), index.damage.end());
+    entry->mutable_repaired()->Assign(index.repaired.begin(),
+                                      index.repaired.end());
+  }
+}
+
 v1::IngestResponse::Outcome ToProto(retrieval::WriteOutcome outcome) {
   switch (outcome) {
     case retrieval::WriteOutcome::kCreated:

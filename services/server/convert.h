@@ -3,12 +3,14 @@
 #define BRAID_SERVICES_SERVER_CONVERT_H_
 
 #include "absl/strings/string_view.h"
+#include "braid/v1/admin_service.pb.h"
 #include "braid/v1/answer_service.pb.h"
 #include "braid/v1/collection_service.pb.h"
 #include "braid/v1/document.pb.h"
 #include "braid/v1/document_service.pb.h"
 #include "braid/v1/retrieval_service.pb.h"
 #include "generation/engine/sampling.h"
+#include "retrieval/local/verify.h"
 #include "retrieval/store/store.h"
 #include "services/pipeline/answer_pipeline.h"
 #include "services/pipeline/search_pipeline.h"
@@ -32,6 +34,7 @@ void ToProto(const StageTime& stage, v1::StageTiming* proto);
 void ToProto(absl::string_view collection, const VerifiedCitation& citation,
              v1::Citation* proto);
 v1::FinishReason ToProto(generation::FinishReason reason);
+void ToProto(const retrieval::DataReport& report, v1::VerifyResponse* proto);
 v1::IngestResponse::Outcome ToProto(retrieval::WriteOutcome outcome);
 
 }  // namespace braid::services

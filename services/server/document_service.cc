@@ -1,6 +1,8 @@
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "braid/v1/document_service.grpc.pb.h"
 #include "retrieval/filter/filter.h"
@@ -108,11 +110,71 @@ absl::Status Delete(const Call& call, const v1::DeleteDocumentRequest& request,
   return absl::OkStatus();
 }
 
+absl::Status DeleteMatching(const Call& call,
+                            const v1::DeleteDocumentsRequest& request,
+                            v1::DeleteDocumentsResponse* response) {
+  auto query = Parse(request, call.limits());
+  if (!query.ok()) return query.status();
+  absl::Status status = CheckCollection(call, query->collection);
+  if (!status.ok()) return status;
+  const auto filter = retrieval::Filter::Parse(query->filter);
+  if (!filter.ok()) return filter.status();
+  retrieval::Store* const store = call.runtime().backend().store();
+  const auto snapshot = store->snapshot();
+  const auto matches = [&](const retrieval::DocumentInfo& document) {
+    return filter->Matches(document);
+  };
+  for (size_t scanned = 0; scanned < call.limits().max_scanned_documents;) {
+    // What was deleted so far is told even when the time is up.
+    if (scanned > 0 && !call.Alive().ok()) break;
+    const auto batch =
+        snapshot->ListDocuments(query->collection, query->after, kScanBatch);
+    if (!batch.ok()) return batch.status();
+    std::vector<std::string> ids;
+    for (const retrieval::DocumentInfo& document : *batch) {
+      if (matches(document)) ids.push_back(document.id);
+    }
+    if (query->validate_only) {
+      response->set_deleted_count(response->deleted_count() + ids.size());
+    } else if (!ids.empty()) {
+      // Asks again: a document may have changed since the snapshot.
+      const auto deleted =
+          store->DeleteDocuments(query->collection, ids, matches);
+      if (!deleted.ok()) return CollectionError(deleted.status());
+      response->set_deleted_count(response->deleted_count() + deleted->deleted);
+      if (deleted->deleted > 0) response->set_sequence(deleted->sequence);
+    }
+    if (batch->size() < kScanBatch) return absl::OkStatus();
+    query->after = batch->back().id;
+    scanned += batch->size();
+  }
+  response->set_next_page_token(MakePageToken(
+      DeleteDocumentsScope(query->collection, query->filter), query->after));
+  return absl::OkStatus();
+}
+
+absl::Status Patch(const Call& call, const v1::PatchDocumentRequest& request,
+                   v1::PatchDocumentResponse* response) {
+  const auto query = Parse(request, call.limits());
+  if (!query.ok()) return query.status();
+  const std::string& collection = query->name.collection;
+  absl::Status status = CheckCollection(call, collection);
+  if (!status.ok()) return status;
+  const auto result = call.runtime().backend().store()->PatchMetadata(
+      collection, query->name.document, query->patch);
+  if (!result.ok()) return DocumentError(result.status());
+  ToProto(collection, result->document, response->mutable_document());
+  response->set_sequence(result->sequence);
+  return absl::OkStatus();
+}
+
 using Base = v1::DocumentService::WithRawCallbackMethod_Ingest<
     v1::DocumentService::WithCallbackMethod_GetDocument<
         v1::DocumentService::WithCallbackMethod_ListDocuments<
             v1::DocumentService::WithCallbackMethod_DeleteDocument<
-                v1::DocumentService::Service>>>>;
+                v1::DocumentService::WithCallbackMethod_DeleteDocuments<
+                    v1::DocumentService::WithCallbackMethod_PatchDocument<
+                        v1::DocumentService::Service>>>>>>;
 
 class DocumentService final : public Base {
  public:
@@ -145,6 +207,23 @@ class DocumentService final : public Base {
     return UnaryCall<v1::DeleteDocumentRequest, v1::DeleteDocumentResponse>::
         Start(core_, &core_->lookups, context, "DocumentService/DeleteDocument",
               request, response, Delete);
+  }
+  grpc::ServerUnaryReactor* DeleteDocuments(
+      grpc::CallbackServerContext* context,
+      const v1::DeleteDocumentsRequest* request,
+      v1::DeleteDocumentsResponse* response) override {
+    return UnaryCall<v1::DeleteDocumentsRequest, v1::DeleteDocumentsResponse>::
+        Start(core_, &core_->lookups, context,
+              "DocumentService/DeleteDocuments", request, response,
+              DeleteMatching);
+  }
+  grpc::ServerUnaryReactor* PatchDocument(
+      grpc::CallbackServerContext* context,
+      const v1::PatchDocumentRequest* request,
+      v1::PatchDocumentResponse* response) override {
+    return UnaryCall<v1::PatchDocumentRequest, v1::PatchDocumentResponse>::
+        Start(core_, &core_->lookups, context, "DocumentService/PatchDocument",
+              request, response, Patch);
   }
 
  private:

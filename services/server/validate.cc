@@ -241,6 +241,11 @@ std::string DocumentsPageScope(absl::string_view collection,
   return absl::StrCat("documents/", collection, "/", filter);
 }
 
+std::string DeleteDocumentsScope(absl::string_view collection,
+                                 absl::string_view filter) {
+  return absl::StrCat("delete/", collection, "/", filter);
+}
+
 absl::StatusOr<retrieval::CollectionConfig> Parse(
     const v1::CreateCollectionRequest& request, const Limits& limits) {
   RequestChecker check(limits);
@@ -314,6 +319,50 @@ absl::StatusOr<ListDocumentsQuery> Parse(
   query.page.after =
       PageAfter(DocumentsPageScope(query.collection, query.filter),
                 request.page_token(), &check);
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return query;
+}
+
+absl::StatusOr<DeleteDocumentsQuery> Parse(
+    const v1::DeleteDocumentsRequest& request, const Limits& limits) {
+  RequestChecker check(limits);
+  DeleteDocumentsQuery query;
+  query.collection = check.CollectionName("parent", request.parent());
+  // Everything is deleted with its collection, not by leaving a field out.
+  if (request.filter().find_first_not_of(" \t\r\n") == std::string::npos) {
+    check.Add("filter", "must not be empty");
+  } else {
+    query.filter = check.Filter("filter", request.filter());
+  }
+  query.validate_only = request.validate_only();
+  query.after = PageAfter(DeleteDocumentsScope(query.collection, query.filter),
+                          request.page_token(), &check);
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return query;
+}
+
+absl::StatusOr<PatchDocumentQuery> Parse(
+    const v1::PatchDocumentRequest& request, const Limits& limits) {
+  RequestChecker check(limits);
+  PatchDocumentQuery query;
+  query.name = check.Document("name", request.name());
+  query.patch.max_keys = limits.max_metadata_fields;
+  google::protobuf::Struct set;
+  for (const auto& [key, value] : request.metadata().fields()) {
+    if (value.kind_case() == google::protobuf::Value::kNullValue) {
+      query.patch.remove.push_back(key);
+    } else {
+      (*set.mutable_fields())[key] = value;
+    }
+  }
+  if (request.metadata().fields().empty()) {
+    check.Add("metadata", "must have at least one field");
+  }
+  if (query.patch.remove.size() > limits.max_metadata_fields) {
+    check.Add("metadata", absl::StrCat("has more than ",
+                                       limits.max_metadata_fields, " fields"));
+  }
+  query.patch.set = ToMetadata(set, "metadata", limits, check.violations());
   if (absl::Status status = check.status(); !status.ok()) return status;
   return query;
 }

@@ -18,6 +18,7 @@
 #include "braid/v1/retrieval_service.pb.h"
 #include "generation/engine/generator.h"
 #include "retrieval/ingest/pipeline.h"
+#include "retrieval/store/store.h"
 #include "services/limits.h"
 #include "services/pipeline/answer_pipeline.h"
 #include "services/pipeline/search_pipeline.h"
@@ -71,10 +72,24 @@ struct ListDocumentsQuery {
   PageRequest page;
 };
 
+struct DeleteDocumentsQuery {
+  std::string collection;
+  std::string filter;
+  bool validate_only = false;
+  std::string after;  // the last document looked at; empty for the first call
+};
+
+struct PatchDocumentQuery {
+  DocumentName name;
+  retrieval::MetadataPatch patch;
+};
+
 // What page tokens of these lists are bound to.
 inline constexpr absl::string_view kCollectionsPageScope = "collections";
 std::string DocumentsPageScope(absl::string_view collection,
                                absl::string_view filter);
+std::string DeleteDocumentsScope(absl::string_view collection,
+                                 absl::string_view filter);
 
 // Each returns INVALID_ARGUMENT as InvalidFields makes it. The deadline and the
 // stop token are left for the caller to set.
@@ -84,6 +99,10 @@ absl::StatusOr<PageRequest> Parse(const v1::ListCollectionsRequest& request,
                                   const Limits& limits);
 absl::StatusOr<ListDocumentsQuery> Parse(
     const v1::ListDocumentsRequest& request, const Limits& limits);
+absl::StatusOr<DeleteDocumentsQuery> Parse(
+    const v1::DeleteDocumentsRequest& request, const Limits& limits);
+absl::StatusOr<PatchDocumentQuery> Parse(
+    const v1::PatchDocumentRequest& request, const Limits& limits);
 absl::StatusOr<PipelineQuery> Parse(const v1::SearchRequest& request,
                                     const Limits& limits);
 absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,

@@ -82,6 +82,22 @@ class FakeStore : public Store {
                                           absl::string_view) override {
     return absl::UnimplementedError("");
   }
+  absl::StatusOr<DeleteResult> DeleteDocuments(
+      absl::string_view, absl::Span<const std::string>,
+      const std::function<bool(const DocumentInfo&)>&) override {
+    return absl::UnimplementedError("");
+  }
+  absl::StatusOr<PatchResult> PatchMetadata(absl::string_view,
+                                            absl::string_view,
+                                            const MetadataPatch&) override {
+    return absl::UnimplementedError("");
+  }
+  absl::StatusOr<StoreReport> Verify(const std::stop_token&) const override {
+    return absl::UnimplementedError("");
+  }
+  absl::Status Checkpoint(const std::string&) const override {
+    return absl::UnimplementedError("");
+  }
   std::shared_ptr<const StoreSnapshot> snapshot() const override {
     return std::make_shared<Snapshot>(this);
   }
@@ -89,6 +105,7 @@ class FakeStore : public Store {
                         absl::Time) const override {
     return 0;
   }
+  void InterruptWaiters() override {}
   void CloseWaiters() override {}
   absl::Status TruncateLog(absl::string_view, Sequence) override {
     return absl::UnimplementedError("");

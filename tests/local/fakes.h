@@ -148,6 +148,9 @@ class FakeLexicalIndex : public LexicalIndex {
   std::shared_ptr<const LexicalSnapshot> snapshot() const override {
     return snapshot_;
   }
+  absl::Status Verify() const override {
+    return disk_->Check("lexical verify");
+  }
 
  private:
   void Publish() {
@@ -247,6 +250,7 @@ class FakeDenseIndex : public DenseIndex {
   std::shared_ptr<const DenseSnapshot> snapshot() const override {
     return snapshot_;
   }
+  absl::Status Verify() const override { return disk_->Check("dense verify"); }
   void WaitUntilSettled() const override {}
 
  private:

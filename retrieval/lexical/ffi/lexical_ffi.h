@@ -21,6 +21,8 @@ enum {
   BRAID_LEXICAL_IN_USE = 2, /* another writer has the directory */
   BRAID_LEXICAL_IO = 3,
   BRAID_LEXICAL_INTERNAL = 4,
+  BRAID_LEXICAL_DAMAGED = 5, /* the files are not what was written */
+  BRAID_LEXICAL_NOT_FOUND = 6,
 };
 
 /* An index and its only writer. All calls are thread-safe. */
@@ -55,6 +57,18 @@ int32_t braid_lexical_commit(const braid_lexical_index* index,
 int32_t braid_lexical_committed_sequence(const braid_lexical_index* index,
                                          uint64_t* sequence_out,
                                          char** error_out);
+
+/* Reads every file of the last commit again: BRAID_LEXICAL_DAMAGED, naming it,
+ * if one is missing or not what was written. */
+int32_t braid_lexical_verify(const braid_lexical_index* index,
+                             char** error_out);
+/* The sequence and all ids, ascending, of an index that nobody has open.
+ * Changes nothing; checks every file. BRAID_LEXICAL_NOT_FOUND if there is none.
+ * Free the ids with braid_lexical_free_chunks. */
+int32_t braid_lexical_read(const char* directory, size_t directory_length,
+                           const char* language, size_t language_length,
+                           uint64_t* sequence_out, uint64_t** chunks_out,
+                           size_t* count_out, char** error_out);
 
 int32_t braid_lexical_snapshot_open(const braid_lexical_index* index,
                                     const braid_lexical_snapshot** snapshot_out,

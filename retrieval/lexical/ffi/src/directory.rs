@@ -1,11 +1,14 @@
 //! Tantivy's memory-mapped directory with a checksum on the files that Tantivy
-//! leaves without one.
+//! leaves without one, and with commits that are durable when they return.
 //!
 //! Segment files end in Tantivy's own CRC footer. `meta.json` and
 //! `.managed.json` do not, and one flipped digit in them silently loses deletes
 //! or whole segments. Here both carry a hash of their content as a last line.
+//! Tantivy also leaves their directory unsynced after the rename, so that a
+//! power cut could take a commit back that was already reported.
 
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -26,6 +29,7 @@ const TRAILER_BYTES: usize = TRAILER_PREFIX.len() + 16;
 #[derive(Clone, Debug)]
 pub struct CheckedDirectory {
     inner: MmapDirectory,
+    path: PathBuf,
     generation: Arc<AtomicU64>,
 }
 
@@ -33,6 +37,7 @@ impl CheckedDirectory {
     pub fn open(path: &Path) -> Result<Self, OpenDirectoryError> {
         Ok(CheckedDirectory {
             inner: MmapDirectory::open(path)?,
+            path: path.to_owned(),
             generation: Arc::new(AtomicU64::new(1)),
         })
     }
@@ -71,6 +76,22 @@ fn without_trailer(mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The file holds `content`, durably, when this returns; what it held before
+/// when it does not.
+fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let temporary = PathBuf::from(name);
+    let mut file = File::create(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
 impl Directory for CheckedDirectory {
     fn get_file_handle(&self, path: &Path) -> Result<Arc<dyn FileHandle>, OpenReadError> {
         self.inner.get_file_handle(path)
@@ -94,7 +115,7 @@ impl Directory for CheckedDirectory {
     }
 
     fn atomic_write(&self, path: &Path, data: &[u8]) -> io::Result<()> {
-        self.inner.atomic_write(path, &with_trailer(data))?;
+        replace_file(&self.path.join(path), &with_trailer(data))?;
         if path == Path::new(META_FILE) {
             self.generation.fetch_add(1, Ordering::Release);
         }

@@ -11,6 +11,9 @@ pub enum Code {
     InUse = 2,
     Io = 3,
     Internal = 4,
+    /// The files are not what was written.
+    Damaged = 5,
+    NotFound = 6,
 }
 
 #[derive(Debug)]

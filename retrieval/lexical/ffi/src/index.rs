@@ -78,16 +78,30 @@ impl Drop for LexicalIndex {
 
 /// Why an existing index cannot be used.
 enum Unusable {
-    /// To be removed and created anew.
-    Damaged,
+    /// To be removed and created anew. Says what is wrong.
+    Damaged(String),
     /// Not a matter of the index: the caller has to act.
     Failed(Error),
 }
 
 impl From<tantivy::TantivyError> for Unusable {
-    fn from(_: tantivy::TantivyError) -> Self {
-        Unusable::Damaged
+    fn from(error: tantivy::TantivyError) -> Self {
+        Unusable::Damaged(error.to_string())
     }
+}
+
+/// An existing index whose files have all been checked.
+struct Checked {
+    index: Index,
+    generation: Arc<AtomicU64>,
+    sequence: u64,
+}
+
+/// What a directory holds, read without changing it.
+pub struct Contents {
+    pub sequence: u64,
+    /// Ascending.
+    pub chunks: Vec<u64>,
 }
 
 impl LexicalIndex {
@@ -98,7 +112,7 @@ impl LexicalIndex {
         match catch_unwind(AssertUnwindSafe(|| Self::open_existing(path, language))) {
             Ok(Ok(index)) => Ok(index),
             Ok(Err(Unusable::Failed(error))) => Err(error),
-            Ok(Err(Unusable::Damaged)) | Err(_) => {
+            Ok(Err(Unusable::Damaged(_))) | Err(_) => {
                 clear(path)?;
                 Self::create(path, language)
             }
@@ -119,29 +133,98 @@ impl LexicalIndex {
     }
 
     fn open_existing(path: &Path, language: &str) -> std::result::Result<Self, Unusable> {
+        let checked = Self::check(path, language)?;
+        Self::start(
+            checked.index,
+            checked.generation,
+            language,
+            checked.sequence,
+        )
+        .map_err(|error| match error.code {
+            Code::InUse => Unusable::Failed(error),
+            _ => Unusable::Damaged(error.message),
+        })
+    }
+
+    /// Opens the index and reads every file once, changing none.
+    fn check(path: &Path, language: &str) -> std::result::Result<Checked, Unusable> {
         let failed = |error: Error| Unusable::Failed(error);
+        let damaged = |what: &str| Unusable::Damaged(format!("{}: {what}", path.display()));
         let directory = CheckedDirectory::open(path)
             .map_err(|error| failed(tantivy::TantivyError::from(error).into()))?;
-        if !path.join(META_FILE).exists() || !path.join(MANAGED_FILE).exists() {
-            return Err(Unusable::Damaged);
-        }
         for name in [META_FILE, MANAGED_FILE] {
+            if !path.join(name).exists() {
+                return Err(damaged(&format!("{name} is missing")));
+            }
             fs::File::open(path.join(name)).map_err(|error| failed(error.into()))?;
         }
         let generation = directory.generation();
         let index = Index::open(directory)?;
         let metas = index.load_metas()?;
         if index.schema() != schema().0 {
-            return Err(Unusable::Damaged);
+            return Err(damaged("has another schema"));
         }
-        let sequence = committed_sequence(&metas, language).ok_or(Unusable::Damaged)?;
-        if !files_are_whole(&index, &metas) {
-            return Err(Unusable::Damaged);
+        let sequence = committed_sequence(&metas, language)
+            .ok_or_else(|| damaged("was made by other rules or for another language"))?;
+        if let Some(what) = damaged_file(&index, &metas) {
+            return Err(damaged(&what));
         }
-        Self::start(index, generation, language, sequence).map_err(|error| match error.code {
-            Code::InUse => Unusable::Failed(error),
-            _ => Unusable::Damaged,
+        Ok(Checked {
+            index,
+            generation,
+            sequence,
         })
+    }
+
+    /// What the directory holds, without a writer: NotFound if there is no
+    /// index, Damaged if it is not whole.
+    pub fn read(path: &Path, language: &str) -> Result<Contents> {
+        let stemmer =
+            language_of(language).map_err(|message| Error::new(Code::InvalidArgument, message))?;
+        if !path.join(META_FILE).exists() && !path.join(MANAGED_FILE).exists() {
+            return Err(Error::new(
+                Code::NotFound,
+                format!("{}: holds no index", path.display()),
+            ));
+        }
+        let contents = || -> std::result::Result<Contents, Unusable> {
+            let checked = Self::check(path, language)?;
+            let analyzer = register_analyzers(&checked.index, stemmer);
+            let reader = checked
+                .index
+                .reader_builder()
+                .reload_policy(ReloadPolicy::Manual)
+                .try_into()?;
+            let (_, fields) = schema();
+            let snapshot = Snapshot::new(reader.searcher(), fields, analyzer)?;
+            Ok(Contents {
+                sequence: checked.sequence,
+                chunks: snapshot.chunks(),
+            })
+        };
+        match catch_unwind(AssertUnwindSafe(contents)) {
+            Ok(Ok(contents)) => Ok(contents),
+            Ok(Err(Unusable::Failed(error))) => Err(error),
+            Ok(Err(Unusable::Damaged(what))) => Err(Error::new(Code::Damaged, what)),
+            Err(_) => Err(Error::new(
+                Code::Damaged,
+                format!("{}: cannot be read", path.display()),
+            )),
+        }
+    }
+
+    /// Reads every file of the last commit again. Damaged if one is not what
+    /// was written.
+    pub fn verify(&self) -> Result<()> {
+        let index = self.reader.searcher().index().clone();
+        // Segments that are known in memory keep their files.
+        let metas = index
+            .load_metas()
+            .map_err(|error| Error::new(Code::Damaged, error.to_string()))?;
+        match damaged_file(&index, &metas) {
+            Some(what) => Err(Error::new(Code::Damaged, what)),
+            None => Ok(()),
+        }
     }
 
     fn start(
@@ -288,18 +371,18 @@ fn committed_sequence(metas: &IndexMeta, language: &str) -> Option<u64> {
     payload["sequence"].as_u64().filter(|_| same)
 }
 
-/// Whether every file of every segment is there with the checksum it was
+/// Names a file of a segment that is missing or has not the checksum it was
 /// written with. Reads the whole index once.
-fn files_are_whole(index: &Index, metas: &IndexMeta) -> bool {
+fn damaged_file(index: &Index, metas: &IndexMeta) -> Option<String> {
     let managed = index.directory().list_managed_files();
-    metas.segments.iter().all(|segment| {
+    for segment in &metas.segments {
         let deletes = segment
             .has_deletes()
             .then(|| segment.relative_path(SegmentComponent::Delete));
-        if deletes.as_ref().is_some_and(|path| !managed.contains(path)) {
-            return false;
-        }
         let id = segment.id().uuid_string();
+        if let Some(path) = deletes.as_ref().filter(|path| !managed.contains(*path)) {
+            return Some(format!("{} is missing", path.display()));
+        }
         let mut files = managed
             .iter()
             .filter(|path| {
@@ -310,9 +393,18 @@ fn files_are_whole(index: &Index, metas: &IndexMeta) -> bool {
                     && (!name.ends_with(".del") || Some(*path) == deletes.as_ref())
             })
             .peekable();
-        files.peek().is_some()
-            && files.all(|path| index.directory().validate_checksum(path).unwrap_or(false))
-    })
+        if files.peek().is_none() {
+            return Some(format!("segment {id} has no files"));
+        }
+        for path in files {
+            match index.directory().validate_checksum(path) {
+                Ok(true) => {}
+                Ok(false) => return Some(format!("{}: checksum mismatch", path.display())),
+                Err(error) => return Some(error.to_string()),
+            }
+        }
+    }
+    None
 }
 
 /// Removes the files of a damaged index, unless a writer has it.

@@ -165,6 +165,44 @@ pub unsafe extern "C" fn braid_lexical_committed_sequence(
 /// # Safety
 /// See `braid_lexical_open`.
 #[no_mangle]
+pub unsafe extern "C" fn braid_lexical_verify(
+    index: *const LexicalIndex,
+    error_out: *mut *mut c_char,
+) -> i32 {
+    run(error_out, || {
+        index.as_ref().ok_or_else(|| missing("index"))?.verify()
+    })
+}
+
+/// # Safety
+/// See `braid_lexical_open`.
+#[no_mangle]
+pub unsafe extern "C" fn braid_lexical_read(
+    directory: *const c_char,
+    directory_length: usize,
+    language: *const c_char,
+    language_length: usize,
+    sequence_out: *mut u64,
+    chunks_out: *mut *mut u64,
+    count_out: *mut usize,
+    error_out: *mut *mut c_char,
+) -> i32 {
+    run(error_out, || {
+        if sequence_out.is_null() || chunks_out.is_null() || count_out.is_null() {
+            return Err(missing("sequence_out, chunks_out or count_out"));
+        }
+        let directory = bytes(directory, directory_length, "directory")?;
+        let language = String::from_utf8_lossy(bytes(language, language_length, "language")?);
+        let contents = LexicalIndex::read(Path::new(OsStr::from_bytes(directory)), &language)?;
+        *sequence_out = contents.sequence;
+        give(contents.chunks, chunks_out, count_out);
+        Ok(())
+    })
+}
+
+/// # Safety
+/// See `braid_lexical_open`.
+#[no_mangle]
 pub unsafe extern "C" fn braid_lexical_snapshot_open(
     index: *const LexicalIndex,
     snapshot_out: *mut *const Snapshot,

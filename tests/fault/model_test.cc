@@ -1,0 +1,288 @@
+// The backend against an oracle in memory: random puts, replacements, deletes,
+// patches, deletes by filter, searches of both legs with and without a filter,
+// and restarts.
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "retrieval/filter/filter.h"
+#include "retrieval/local/local_backend.h"
+#include "tests/fault/fault_testing.h"
+#include "tests/fault/file_faults.h"
+
+namespace braid::retrieval {
+namespace {
+
+constexpr int kDocuments = 80;
+
+// What a collection must hold.
+struct Model {
+  struct Document {
+    DocumentWrite write;
+    Metadata metadata;
+    uint64_t version = 0;
+  };
+  std::map<std::string, Document> documents;
+  std::map<std::string, uint64_t> versions;  // of deleted ones as well
+  Sequence sequence = 0;
+};
+
+// A chunk as the oracle knows it: document and ordinal.
+using Place = std::pair<std::string, uint32_t>;
+
+class FaultModelTest : public ::testing::Test {
+ protected:
+  void Open() {
+    backend_.reset();
+    LocalBackendOptions options;
+    options.directory = directory_.path("data");
+    options.index_interval = absl::Milliseconds(1);
+    options.seal_vectors = 32;  // with some HNSW segments; searched exactly
+    auto opened = LocalBackend::Open(options, &encoder_);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    backend_ = *std::move(opened);
+  }
+
+  void Restart() {
+    backend_.reset();
+    if (random_() % 4 == 0) {
+      // Without an index: it comes back from the store.
+      std::filesystem::remove_all(
+          directory_.path("data") + "/indexes/" +
+          (random_() % 2 == 0 ? "a/lexical" : "b/dense"));
+    } else {
+      const auto report =
+          VerifyData(directory_.path("data"), false, std::stop_token());
+      ASSERT_TRUE(report.ok()) << report.status();
+      ASSERT_TRUE(report->whole()) << Describe(*report);
+    }
+    Open();
+  }
+
+  void Put(const std::string& collection) {
+    Model& model = models_[collection];
+    std::vector<DocumentWrite> writes;
+    std::set<std::string> ids;
+    for (uint64_t i = 0; i <= random_() % 3; ++i) {
+      writes.push_back(ContentDocument(Id(), 1 + random_() % 1000000000));
+    }
+    const auto results =
+        backend_->store()->PutDocuments(collection, writes, false);
+    for (size_t i = 0; i < writes.size(); ++i) {
+      ASSERT_TRUE(results[i].ok()) << results[i].status();
+      Model::Document& document = model.documents[writes[i].id];
+      document.version = ++model.versions[writes[i].id];
+      document.metadata = writes[i].metadata;
+      document.write = std::move(writes[i]);
+      ASSERT_EQ(results[i]->version, document.version);
+      model.sequence = results[i]->sequence;
+    }
+  }
+
+  void Delete(const std::string& collection) {
+    Model& model = models_[collection];
+    const std::string id = Id();
+    const auto deleted = backend_->store()->DeleteDocument(collection, id);
+    ASSERT_EQ(deleted.ok(), model.documents.erase(id) > 0);
+    if (deleted.ok()) model.sequence = *deleted;
+  }
+
+  void DeleteByFilter(const std::string& collection) {
+    Model& model = models_[collection];
+    const double number = static_cast<double>(random_() % 100);
+    const Filter filter = *Filter::Parse(absl::StrCat("number = ", number));
+    std::vector<std::string> ids;
+    for (int i = 0; i < kDocuments; ++i) ids.push_back(absl::StrCat("d", i));
+    const auto deleted = backend_->store()->DeleteDocuments(
+        collection, ids,
+        [&](const DocumentInfo& info) { return filter.Matches(info); });
+    ASSERT_TRUE(deleted.ok()) << deleted.status();
+    const size_t erased =
+        std::erase_if(model.documents, [&](const auto& entry) {
+          return entry.second.metadata.at("number") == MetadataValue(number);
+        });
+    ASSERT_EQ(deleted->deleted, erased);
+    if (erased > 0) model.sequence = deleted->sequence;
+  }
+
+  void Patch(const std::string& collection) {
+    Model& model = models_[collection];
+    const std::string id = Id();
+    MetadataPatch patch;
+    patch.set["number"] = static_cast<double>(random_() % 100);
+    if (random_() % 2 == 0) {
+      patch.remove = {"word"};
+    } else {
+      patch.set["word"] = Word(random_() % kWords);
+    }
+    const auto patched =
+        backend_->store()->PatchMetadata(collection, id, patch);
+    const auto document = model.documents.find(id);
+    ASSERT_EQ(patched.ok(), document != model.documents.end());
+    if (!patched.ok()) return;
+    Metadata& metadata = document->second.metadata;
+    if (!patch.remove.empty()) metadata.erase("word");
+    for (const auto& [key, value] : patch.set) metadata[key] = value;
+    ASSERT_EQ(patched->document.metadata, metadata);
+    ASSERT_EQ(patched->document.version, document->second.version);
+    if (patched->changed) model.sequence = patched->sequence;
+  }
+
+  void Search(const std::string& collection) {
+    const Model& model = models_[collection];
+    Query query;
+    query.collection = collection;
+    query.text = Word(random_() % kWords);
+    query.limit_per_leg = 1000;
+    query.wait_for_sequence = model.sequence;
+    const uint64_t bound = random_() % 100;
+    const bool filtered = random_() % 2 == 0;
+    if (filtered) query.filter = absl::StrCat("number < ", bound);
+    const auto found = backend_->Search(query);
+    ASSERT_TRUE(found.ok()) << found.status();
+    ASSERT_TRUE(found->bm25.status.ok()) << found->bm25.status;
+    ASSERT_TRUE(found->dense.status.ok()) << found->dense.status;
+    ASSERT_EQ(found->view->sequence(), model.sequence);
+
+    std::vector<float> vector(encoder_.dimension());
+    const absl::string_view text = query.text;
+    ASSERT_TRUE(encoder_.Embed({text}, vector.data()).ok());
+    std::set<Place> with_word;
+    std::map<Place, float> scores;
+    for (const auto& [id, document] : model.documents) {
+      if (filtered && std::get<double>(document.metadata.at("number")) >=
+                          static_cast<double>(bound)) {
+        continue;
+      }
+      const DocumentWrite& write = document.write;
+      for (uint32_t i = 0; i < write.chunks.size(); ++i) {
+        const ByteRange& range = write.chunks[i].text_range;
+        const std::vector<absl::string_view> words = absl::StrSplit(
+            absl::string_view(write.text).substr(range.begin, range.size()),
+            ' ');
+        if (write.title == query.text ||
+            std::find(words.begin(), words.end(), text) != words.end()) {
+          with_word.insert({id, i});
+        }
+        float score = 0;
+        for (size_t d = 0; d < vector.size(); ++d) {
+          score += vector[d] * write.vectors[i * vector.size() + d];
+        }
+        scores[{id, i}] = score;
+      }
+    }
+    std::set<Place> bm25;
+    for (const auto& [place, score] : Places(*found->view, found->bm25.hits)) {
+      ASSERT_TRUE(bm25.insert(place).second) << "twice";
+    }
+    ASSERT_EQ(bm25, with_word) << query.text << " " << query.filter;
+    std::set<Place> dense;
+    float last = 2;
+    for (const auto& [place, score] : Places(*found->view, found->dense.hits)) {
+      ASSERT_TRUE(dense.insert(place).second) << "twice";
+      ASSERT_TRUE(scores.contains(place));
+      ASSERT_NEAR(score, scores[place], 1e-4);
+      ASSERT_LE(score, last);
+      last = score;
+    }
+    ASSERT_EQ(dense.size(), scores.size());
+    hits_ += bm25.size() + dense.size();
+  }
+
+  // The hits by document and ordinal, after a look at what they show.
+  std::vector<std::pair<Place, float>> Places(
+      const ReadView& view, const std::vector<ScoredChunk>& hits) {
+    std::vector<ChunkId> ids;
+    for (const ScoredChunk& hit : hits) ids.push_back(hit.chunk);
+    const auto passages = view.Fetch(ids);
+    EXPECT_TRUE(passages.ok()) << passages.status();
+    EXPECT_EQ(passages->size(), ids.size()) << "a hit has no passage";
+    std::vector<std::pair<Place, float>> places;
+    for (size_t i = 0; i < passages->size(); ++i) {
+      const Chunk& chunk = (*passages)[i].chunk;
+      places.push_back({{chunk.document_id, chunk.ordinal}, hits[i].score});
+    }
+    return places;
+  }
+
+  void CompareStore(const std::string& collection) {
+    const Model& model = models_[collection];
+    const auto snapshot = backend_->store()->snapshot();
+    const auto documents = *snapshot->ListDocuments(collection, "", 10000);
+    ASSERT_EQ(documents.size(), model.documents.size());
+    for (const DocumentInfo& info : documents) {
+      const Model::Document& document = model.documents.at(info.id);
+      ASSERT_EQ(info.version, document.version);
+      ASSERT_EQ(info.metadata, document.metadata);
+      ASSERT_EQ(info.content_hash, document.write.content_hash);
+      ASSERT_EQ(CompareContent(*snapshot, collection, info), "");
+    }
+    ASSERT_EQ(snapshot->Counters(collection)->last_sequence, model.sequence);
+  }
+
+  std::string Id() { return absl::StrCat("d", random_() % kDocuments); }
+
+  std::mt19937_64 random_{FaultSeed()};
+  TemporaryDirectory directory_;
+  HashEncoder encoder_;
+  std::unique_ptr<LocalBackend> backend_;
+  std::map<std::string, Model> models_;
+  uint64_t hits_ = 0;
+};
+
+TEST_F(FaultModelTest, AgreesWithAnOracle) {
+  // Syncs cost nothing here; nor are they needed.
+  testing::WatchFiles(directory_.path("data"), 0, [](const testing::FileCall&) {
+    return testing::FileFault();
+  });
+  Open();
+  for (const std::string id : {"a", "b"}) {
+    CollectionConfig config;
+    config.id = id;
+    ASSERT_TRUE(backend_->CreateCollection(config).ok());
+    models_[id];
+  }
+  const uint64_t operations = Count(5000, 200000);
+  std::map<std::string, uint64_t> done;
+  for (uint64_t i = 0; i < operations && !HasFatalFailure(); ++i) {
+    SCOPED_TRACE(absl::StrCat("operation ", i));
+    const std::string collection = random_() % 2 == 0 ? "a" : "b";
+    const uint64_t kind = random_() % 1000;
+    if (kind < 450) {
+      Put(collection);
+      ++done["put"];
+    } else if (kind < 600) {
+      Delete(collection);
+      ++done["delete"];
+    } else if (kind < 610) {
+      DeleteByFilter(collection);
+      ++done["delete by filter"];
+    } else if (kind < 750) {
+      Patch(collection);
+      ++done["patch"];
+    } else if (kind < 985) {
+      Search(collection);
+      ++done["search"];
+    } else if (kind < 998) {
+      CompareStore(collection);
+      ++done["compare"];
+    } else {
+      Restart();
+      ++done["restart"];
+    }
+  }
+  backend_.reset();
+  testing::StopWatchingFiles();
+  for (const auto& [name, times] : done) {
+    std::printf("%s %lu, ", name.c_str(), times);
+  }
+  std::printf("%lu hits compared\n", hits_);
+  EXPECT_GT(hits_, operations);
+}
+
+}  // namespace
+}  // namespace braid::retrieval
