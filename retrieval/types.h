@@ -77,6 +77,7 @@ struct DocumentInfo {
   std::string title;
   std::string media_type;
   std::string content_hash;  // SHA-256 of the source bytes, lower-case hex
+  std::string source_fingerprint;  // DocumentWrite's
   Metadata metadata;
   Sequence sequence = 0;    // of the write that made this version
   ChunkId first_chunk = 0;  // its chunks are first_chunk ... + chunk_count - 1

@@ -9,7 +9,6 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "retrieval/ingest/chunker.h"
 #include "retrieval/ingest/media_type.h"
@@ -87,22 +86,36 @@ WriteResult Unchanged(const DocumentInfo& stored) {
   return result;
 }
 
-// Whether parsing `source` again would give what is stored. Only types that
-// take nothing but text from the source can be told without parsing it, and
-// only where the title cannot come from another file name.
-bool SameSource(const DocumentInfo& stored, const SourceFile& source,
-                absl::string_view hash) {
-  if (stored.content_hash != hash || stored.metadata != source.metadata) {
-    return false;
+// Tells whether a file is given again as it was: of its bytes, its name (the
+// title may come from it), its media type and the metadata given with it. What
+// the file says of itself, or was patched since, is not part of it.
+std::string SourceFingerprint(const SourceFile& source,
+                              absl::string_view content_hash) {
+  // Every part is preceded by its length: no two inputs read alike.
+  std::string parts;
+  const auto add = [&parts](absl::string_view part) {
+    absl::StrAppend(&parts, part.size(), ":", part);
+  };
+  add(content_hash);
+  add(source.file_name);
+  add(source.media_type);
+  for (const auto& [key, value] : source.metadata) {
+    add(key);
+    if (const auto* flag = std::get_if<bool>(&value)) {
+      add(*flag ? "true" : "false");
+    } else if (const auto* number = std::get_if<double>(&value)) {
+      add(absl::string_view(reinterpret_cast<const char*>(number),
+                            sizeof(*number)));
+    } else if (const auto* text = std::get_if<std::string>(&value)) {
+      add(*text);
+    } else {
+      for (const auto& item : std::get<std::vector<std::string>>(value)) {
+        add(item);
+      }
+    }
+    absl::StrAppend(&parts, ";", value.index());
   }
-  const absl::string_view id = source.document_id;
-  const absl::string_view name = source.file_name;
-  const absl::string_view base = name.substr(name.rfind('/') + 1);
-  if (!absl::EndsWith(id, base)) return false;
-  const std::string type = source.media_type.empty()
-                               ? DetectMediaType(name, source.content)
-                               : NormalizeMediaType(source.media_type);
-  return stored.media_type == type && type != "text/markdown";
+  return Sha256Hex(parts);
 }
 
 // One item on its way; fields are filled from top to bottom.
@@ -168,7 +181,9 @@ class Preparation {
                       limits_.max_source_bytes);
     }
     const std::string hash = Sha256Hex(source.content);
-    if (!force && stored_ && SameSource(*stored_, source, hash)) {
+    out_.write.source_fingerprint = SourceFingerprint(source, hash);
+    if (!force && stored_ &&
+        stored_->source_fingerprint == out_.write.source_fingerprint) {
       out_.result = Unchanged(*stored_);
       return absl::OkStatus();
     }

@@ -79,6 +79,7 @@ braid::store::DocumentRecord ToRecord(const DocumentInfo& info) {
   record.set_title(info.title);
   record.set_media_type(info.media_type);
   record.set_content_hash(info.content_hash);
+  record.set_source_fingerprint(info.source_fingerprint);
   for (const auto& [key, value] : info.metadata) {
     braid::store::MetadataEntry* entry = record.add_metadata();
     entry->set_key(key);
@@ -101,6 +102,7 @@ DocumentInfo FromRecord(absl::string_view id,
   info.title = record.title();
   info.media_type = record.media_type();
   info.content_hash = record.content_hash();
+  info.source_fingerprint = record.source_fingerprint();
   for (const braid::store::MetadataEntry& entry : record.metadata()) {
     info.metadata.emplace(entry.key(), FromRecord(entry.value()));
   }

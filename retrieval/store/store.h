@@ -30,6 +30,9 @@ struct DocumentWrite {
   std::string text;  // UTF-8
   std::string media_type;
   std::string content_hash;
+  // Of all that was given to be parsed; empty for a document given as text. One
+  // that comes again need not be parsed.
+  std::string source_fingerprint;
   Metadata metadata;
   std::vector<ChunkSpan> chunks;
   std::vector<float> vectors;  // [chunks.size(), dimension]

@@ -58,6 +58,7 @@ class FakeStore : public Store {
       stored.info.title = write.title;
       stored.info.media_type = write.media_type;
       stored.info.content_hash = write.content_hash;
+      stored.info.source_fingerprint = write.source_fingerprint;
       stored.info.metadata = write.metadata;
       stored.info.chunk_count = static_cast<uint32_t>(write.chunks.size());
       result.version = ++stored.info.version;
