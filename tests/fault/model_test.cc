@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "retrieval/filter/filter.h"
 #include "retrieval/local/local_backend.h"
@@ -61,6 +62,12 @@ class FaultModelTest : public ::testing::Test {
       ASSERT_TRUE(report->whole()) << Describe(*report);
     }
     Open();
+    // An index that is still being built is none at the next restart.
+    for (const auto& [id, model] : models_) {
+      const absl::Status current =
+          backend_->WaitUntilCurrent(id, absl::Now() + absl::Seconds(60));
+      ASSERT_TRUE(current.ok()) << current;
+    }
   }
 
   void Put(const std::string& collection) {
