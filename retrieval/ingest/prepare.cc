@@ -11,7 +11,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "retrieval/ingest/chunker.h"
-#include "retrieval/ingest/media_type.h"
 #include "retrieval/ingest/parser.h"
 #include "retrieval/ingest/utf8.h"
 

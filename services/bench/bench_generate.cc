@@ -24,15 +24,15 @@ using generation::LogitsOf;
 using generation::SequenceState;
 
 uint64_t BytesOf(const SequenceState& state) {
-  const auto bytes = [](const std::vector<float>& values) {
-    return values.size() * sizeof(float);
+  const auto bytes = [](const auto& values) {
+    return values.size() * sizeof(values[0]);
   };
   uint64_t total = 0;
   for (const model::OperatorState& part : state.operators) {
     if (const auto* cache = std::get_if<model::KvCache>(&part)) {
       total += bytes(cache->keys) + bytes(cache->values);
     } else if (const auto* past = std::get_if<model::RecurrentState>(&part)) {
-      total += bytes(past->conv) + bytes(past->recurrent);
+      total += bytes(past->conv) + bytes(past->recurrent) + bytes(past->angles);
     }
   }
   return total;

@@ -128,7 +128,8 @@ TEST_P(TinyModelTest, StateBytesAreKnownBeforehand) {
     if (const auto* cache = std::get_if<model::KvCache>(&part)) {
       bytes += 4 * (cache->keys.size() + cache->values.size());
     } else if (const auto* past = std::get_if<model::RecurrentState>(&part)) {
-      bytes += 4 * (past->conv.size() + past->recurrent.size());
+      bytes += 4 * (past->conv.size() + past->recurrent.size() +
+                    past->angles.size());
     }
   }
   EXPECT_EQ(bytes, hybrid->state_bytes().For(37));

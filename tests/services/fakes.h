@@ -202,6 +202,14 @@ class FakeBackend final : public retrieval::LocalBackend {
   absl::Status WaitUntilCurrent(const std::string&, absl::Time) override {
     return absl::OkStatus();
   }
+  absl::StatusOr<retrieval::DataReport> Verify(
+      bool, absl::Time, const std::stop_token&) override {
+    return retrieval::DataReport();
+  }
+  absl::StatusOr<std::unique_ptr<retrieval::Checkpoint>> CreateCheckpoint()
+      override {
+    return absl::UnimplementedError("nothing is stored");
+  }
   retrieval::Store* store() override { return nullptr; }
   void Shutdown() override {}
 };
