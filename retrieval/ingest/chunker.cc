@@ -60,6 +60,8 @@ class Packer {
   std::vector<ChunkSpan> Pack() {
     for (const Block& block : document_.blocks) {
       block_ = &block;
+      // A citation names one page.
+      if (open_ && !only_headings_ && block.page != page_) Flush();
       if (block.kind == BlockKind::kHeading) {
         AddHeading(block);
       } else {

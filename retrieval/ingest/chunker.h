@@ -15,6 +15,7 @@ namespace braid::retrieval {
 // are joined up to max_tokens; a heading goes with the text below it; tables
 // and code stay whole where they fit, and are cut between rows or lines where
 // they do not; a long paragraph is cut between sentences, then between words.
+// Pages are not joined.
 // Every block's text lies in at least one chunk; ranges begin and end on
 // character boundaries. `overlap_tokens` are repeated only where a block had to
 // be cut.

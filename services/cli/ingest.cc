@@ -95,8 +95,6 @@ class Ingestion {
   // Blocks until searches see all that was stored.
   absl::Status WaitUntilVisible();
 
-  uint64_t unacknowledged() const { return unacknowledged_; }
-
  private:
   absl::StatusOr<std::vector<std::string>> FindOthers(
       const IngestSources& sources);
@@ -109,7 +107,6 @@ class Ingestion {
   IngestOutcomes& outcomes_;
   const std::unique_ptr<v1::DocumentService::Stub> documents_;
   const std::unique_ptr<v1::CollectionService::Stub> collections_;
-  uint64_t unacknowledged_ = 0;
 };
 
 absl::Status Ingestion::Send(const IngestSources& sources) {
@@ -124,7 +121,7 @@ absl::Status Ingestion::Send(const IngestSources& sources) {
                                absl::StatusOr<v1::IngestRequest> request) {
     if (stopped()) return false;
     if (!request.ok()) {
-      outcomes_.Fail(origin, "read", request.status());
+      outcomes_.FailToRead(origin, request.status());
       return true;
     }
     // The server keeps the collection of the first request.
@@ -135,9 +132,7 @@ absl::Status Ingestion::Send(const IngestSources& sources) {
   });
   const absl::Status status = stream.Finish();
   for (const std::string& origin : stream.unacknowledged()) {
-    ++unacknowledged_;
-    outcomes_.Fail(origin, "send",
-                   status.ok() ? absl::UnknownError("not answered") : status);
+    outcomes_.Unanswered(origin, status);
   }
   return status;
 }
@@ -150,7 +145,7 @@ absl::Status Ingestion::Foresee(const IngestSources& sources) {
                                absl::StatusOr<v1::IngestRequest> request) {
     if (stopped()) return false;
     if (!request.ok()) {
-      outcomes_.Fail(origin, "read", request.status());
+      outcomes_.FailToRead(origin, request.status());
       return true;
     }
     request->set_force(options_.force);
@@ -263,8 +258,8 @@ absl::Status Ingestion::WaitUntilVisible() {
 }
 
 void PrintSummary(const IngestOptions& options, const Context& context,
-                  const IngestCounts& counts, uint64_t unacknowledged,
-                  bool interrupted, absl::Duration elapsed) {
+                  const IngestCounts& counts, bool interrupted,
+                  absl::Duration elapsed) {
   const double seconds = absl::ToDoubleSeconds(elapsed);
   const double rate =
       seconds > 0 ? static_cast<double>(counts.stored()) / seconds : 0;
@@ -276,7 +271,7 @@ void PrintSummary(const IngestOptions& options, const Context& context,
                    {"unchanged", counts.unchanged},
                    {"deleted", counts.deleted},
                    {"failed", counts.failed},
-                   {"unacknowledged", unacknowledged},
+                   {"unacknowledged", counts.unanswered},
                    {"chunks", counts.chunks},
                    {"last_sequence", counts.last_sequence},
                    {"elapsed_seconds", seconds},
@@ -294,6 +289,10 @@ void PrintSummary(const IngestOptions& options, const Context& context,
       static_cast<unsigned long long>(counts.deleted),
       static_cast<unsigned long long>(counts.failed),
       static_cast<unsigned long long>(counts.chunks), seconds, rate);
+  if (counts.unanswered > 0) {
+    std::fprintf(stderr, "braid: %llu documents were sent but not answered\n",
+                 static_cast<unsigned long long>(counts.unanswered));
+  }
 }
 
 ExitCode RunIngest(const IngestOptions& options, const Context& context) {
@@ -337,8 +336,7 @@ ExitCode RunIngest(const IngestOptions& options, const Context& context) {
   if (go_on() && watch.has_value()) status = ingestion.Watch(&*watch);
   (*outcomes)->Finish();
   const IngestCounts counts = (*outcomes)->counts();
-  PrintSummary(options, context, counts, ingestion.unacknowledged(),
-               interrupted, absl::Now() - start);
+  PrintSummary(options, context, counts, interrupted, absl::Now() - start);
   if (interrupted) return kExitInterrupted;
   if (!status.ok()) return ReportError(status);
   if (counts.failed == 0) return kExitOk;

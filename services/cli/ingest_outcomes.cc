@@ -24,6 +24,11 @@ std::string StageOf(const google::rpc::Status& error) {
   return "";
 }
 
+Json ToJson(const absl::Status& error) {
+  return {{"code", absl::StatusCodeToString(error.code())},
+          {"message", std::string(error.message())}};
+}
+
 std::string OutcomeName(v1::IngestResponse::Outcome outcome) {
   return EnumSuffix(v1::IngestResponse::Outcome_Name(outcome), "OUTCOME_");
 }
@@ -110,10 +115,21 @@ void IngestOutcomes::Delete(const std::string& document_id, uint64_t sequence) {
   Write("", std::move(line));
 }
 
-void IngestOutcomes::Fail(const std::string& origin, const std::string& stage,
-                          const absl::Status& error) {
+void IngestOutcomes::FailToRead(const std::string& origin,
+                                const absl::Status& error) {
   absl::MutexLock lock(&mutex_);
-  FailLocked(origin, origin, stage, error);
+  FailLocked(origin, origin, "read", error);
+}
+
+void IngestOutcomes::Unanswered(const std::string& origin,
+                                const absl::Status& why) {
+  absl::MutexLock lock(&mutex_);
+  ++counts_.unanswered;
+  if (report_ == nullptr) return;
+  WriteReport({{"path", origin},
+               {"outcome", "unanswered"},
+               {"stage", "send"},
+               {"error", ToJson(why)}});
 }
 
 void IngestOutcomes::FailLocked(const std::string& origin,
@@ -121,19 +137,17 @@ void IngestOutcomes::FailLocked(const std::string& origin,
                                 const std::string& stage,
                                 const absl::Status& error) {
   ++counts_.failed;
-  const std::string code = absl::StatusCodeToString(error.code());
   if (!json_) {
     progress_.Clear();
     std::fprintf(stderr, "braid: %s: %s: %s\n",
-                 PrintableText(document_id, false).c_str(), code.c_str(),
+                 PrintableText(document_id, false).c_str(),
+                 absl::StatusCodeToString(error.code()).c_str(),
                  PrintableText(error.message(), true).c_str());
   }
-  Write(
-      origin,
-      {{"document_id", document_id},
-       {"outcome", "failed"},
-       {"stage", stage},
-       {"error", {{"code", code}, {"message", std::string(error.message())}}}});
+  Write(origin, {{"document_id", document_id},
+                 {"outcome", "failed"},
+                 {"stage", stage},
+                 {"error", ToJson(error)}});
   progress_.Update(counts_.done());
 }
 
@@ -141,6 +155,10 @@ void IngestOutcomes::Write(const std::string& origin, Json line) {
   if (json_) PrintJsonLine(line);
   if (report_ == nullptr) return;
   if (!origin.empty()) line["path"] = origin;
+  WriteReport(line);
+}
+
+void IngestOutcomes::WriteReport(const Json& line) {
   // Bytes that are not UTF-8 are replaced: a file's name may be any bytes.
   const std::string text =
       line.dump(-1, ' ', false, Json::error_handler_t::replace);

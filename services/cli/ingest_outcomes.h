@@ -25,6 +25,7 @@ struct IngestCounts {
   uint64_t unchanged = 0;
   uint64_t deleted = 0;
   uint64_t failed = 0;
+  uint64_t unanswered = 0;
   uint64_t chunks = 0;
   uint64_t last_sequence = 0;
 
@@ -52,9 +53,10 @@ class IngestOutcomes {
                v1::IngestResponse::Outcome outcome);
   // `sequence` 0: only foreseen.
   void Delete(const std::string& document_id, uint64_t sequence);
-  // What never got to the server: `stage` is `read` or `send`.
-  void Fail(const std::string& origin, const std::string& stage,
-            const absl::Status& error);
+  // What never got to the server.
+  void FailToRead(const std::string& origin, const absl::Status& error);
+  // Sent, but the stream ended without a word of it: it may be stored or not.
+  void Unanswered(const std::string& origin, const absl::Status& why);
 
   IngestCounts counts() const;
   // Takes the progress bar away.
@@ -70,6 +72,7 @@ class IngestOutcomes {
   // The line on stdout and in the report. `origin` is only in the report.
   void Write(const std::string& origin, Json line)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WriteReport(const Json& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const bool json_;
   std::FILE* const report_;

@@ -57,6 +57,38 @@ TEST(Chunker, AHeadingGoesWithTheTextBelow) {
               ElementsAre("# A", "# B\n\nx"));
 }
 
+// A page is what a citation names; a heading may stand at the foot of one.
+TEST(Chunker, DoesNotJoinPages) {
+  ParsedDocument document;
+  const auto add = [&document](BlockKind kind, const std::string& text,
+                               uint32_t page) {
+    Block block;
+    block.kind = kind;
+    block.level = 1;
+    block.heading = text;
+    block.text_range.begin = document.text.size();
+    document.text += text + "\n\n";
+    block.text_range.end = block.text_range.begin + text.size();
+    block.page = page;
+    document.blocks.push_back(block);
+  };
+  add(BlockKind::kParagraph, "one", 1);
+  add(BlockKind::kParagraph, "two", 1);
+  add(BlockKind::kParagraph, "three", 2);
+  add(BlockKind::kHeading, "Four", 2);
+  add(BlockKind::kParagraph, "five", 3);
+  const auto chunks = ChunkDocument(document, ChunkingConfig(), FakeEncoder());
+  ASSERT_TRUE(chunks.ok()) << chunks.status();
+  std::vector<std::string> texts;
+  std::vector<uint32_t> pages;
+  for (const ChunkSpan& chunk : *chunks) {
+    texts.push_back(Slice(document.text, chunk.text_range));
+    pages.push_back(chunk.page);
+  }
+  EXPECT_THAT(texts, ElementsAre("one\n\ntwo", "three", "Four\n\nfive"));
+  EXPECT_THAT(pages, ElementsAre(1u, 2u, 2u));
+}
+
 TEST(Chunker, CutsBetweenSentencesThenWordsThenInside) {
   EXPECT_THAT(Chunk("a.txt", "Aa bb cc. Dd ee? Ff gg hh ii jj kk. Ll", 4).texts,
               ElementsAre("Aa bb cc.", "Dd ee?", "Ff gg hh ii", "jj kk. Ll"));
