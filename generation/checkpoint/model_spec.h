@@ -274,8 +274,8 @@ struct RouterSpec {
   int64_t top_groups = 1;
   bool normalize = false;  // divide the weights by their sum + epsilon
   double normalize_epsilon = 1e-20;
-  double scale = 1;        // of the weights, after that
-  LinearSpec logits;       // [experts, hidden]
+  double scale = 1;   // of the weights, after that
+  LinearSpec logits;  // [experts, hidden]
 };
 
 // Routed experts: sum of weight * expert(x) over the chosen ones. Shared

@@ -13,7 +13,8 @@ class App;
 
 namespace braid::services::cli {
 
-// --chunking, --max-tokens, --overlap, --parent-tokens, --language. Empty or 0: not given.
+// --chunking, --max-tokens, --overlap, --parent-tokens, --language. Empty or 0:
+// not given.
 struct ChunkingFlags {
   std::string strategy;  // structure, whole
   uint32_t max_tokens = 0;
@@ -23,8 +24,8 @@ struct ChunkingFlags {
 
   void Add(CLI::App* verb);
   bool given() const {
-    return !strategy.empty() || max_tokens != 0 || overlap != 0 || parent_tokens != 0 ||
-           !language.empty();
+    return !strategy.empty() || max_tokens != 0 || overlap != 0 ||
+           parent_tokens != 0 || !language.empty();
   }
   v1::Chunking ToProto() const;
   // True if a collection with `existing` and `language` is what was asked for;
