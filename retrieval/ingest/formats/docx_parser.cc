@@ -244,13 +244,9 @@ class DocxReader {
       : name_(name), archive_(archive), builder_(name, source) {}
 
   absl::StatusOr<ParsedDocument> Read() {
-    absl::StatusOr<OoxmlRelations> root = ReadRelations(name_, archive_, "");
-    if (!root.ok()) return root.status();
-    std::string body = root->by_kind["officeDocument"];
-    if (body.empty()) body = "word/document.xml";
-    absl::StatusOr<OoxmlRelations> relations =
-        ReadRelations(name_, archive_, body);
-    if (!relations.ok()) return relations.status();
+    absl::StatusOr<OoxmlContent> content =
+        FindContent(name_, archive_, "word/document.xml");
+    if (!content.ok()) return content.status();
 
     Styles styles;
     StylesHandler styles_handler(&styles);
@@ -264,7 +260,7 @@ class DocxReader {
              {"footnotes", &footnotes_handler},
              {"endnotes", &endnotes_handler},
              {"comments", &comments_handler}}) {
-      const std::string& part = relations->by_kind[kind];
+      const std::string& part = content->relations.by_kind[kind];
       if (part.empty() || !archive_->Has(part)) continue;
       if (absl::Status status = ReadPart(part, handler); !status.ok()) {
         return status;
@@ -272,14 +268,13 @@ class DocxReader {
     }
     BodyHandler body_handler(styles, std::move(footnotes), std::move(endnotes),
                              std::move(comments), &builder_);
-    if (absl::Status status = ReadPart(body, &body_handler); !status.ok()) {
+    if (absl::Status status = ReadPart(content->part, &body_handler);
+        !status.ok()) {
       return status;
     }
     body_handler.Finish();
-    std::string properties = root->by_kind["core-properties"];
-    if (properties.empty()) properties = root->by_kind["coreProperties"];
     if (absl::Status status =
-            ReadProperties(name_, archive_, properties, &builder_);
+            ReadProperties(name_, archive_, content->properties, &builder_);
         !status.ok()) {
       return status;
     }
@@ -288,12 +283,7 @@ class DocxReader {
 
  private:
   absl::Status ReadPart(const std::string& part, XmlHandler* handler) {
-    absl::StatusOr<std::string> xml = archive_->Read(part);
-    if (absl::IsNotFound(xml.status())) {
-      return absl::InvalidArgumentError(xml.status().message());
-    }
-    if (!xml.ok()) return xml.status();
-    return ReadXml(name_, part, *xml, handler);
+    return ReadXmlPart(name_, archive_, part, handler);
   }
 
   const absl::string_view name_;

@@ -102,12 +102,7 @@ class EpubReader {
 
  private:
   absl::Status ReadPart(const std::string& part, XmlHandler* handler) {
-    absl::StatusOr<std::string> xml = archive_->Read(part);
-    if (absl::IsNotFound(xml.status())) {
-      return absl::InvalidArgumentError(xml.status().message());
-    }
-    if (!xml.ok()) return xml.status();
-    return ReadXml(name_, part, *xml, handler);
+    return ReadXmlPart(name_, archive_, part, handler);
   }
 
   absl::Status AddChapter(const std::string& chapter) {

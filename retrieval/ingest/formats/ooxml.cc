@@ -1,5 +1,7 @@
 #include "retrieval/ingest/formats/ooxml.h"
 
+#include <utility>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "retrieval/ingest/formats/xml_reader.h"
@@ -50,8 +52,7 @@ class PropertiesHandler : public XmlHandler {
   std::string text_;
 };
 
-}  // namespace
-
+// Of `part` ("": of the whole file); none if there are none.
 absl::StatusOr<OoxmlRelations> ReadRelations(absl::string_view name,
                                              ZipArchive* archive,
                                              const std::string& part) {
@@ -69,6 +70,28 @@ absl::StatusOr<OoxmlRelations> ReadRelations(absl::string_view name,
     return status;
   }
   return relations;
+}
+
+}  // namespace
+
+absl::StatusOr<OoxmlContent> FindContent(absl::string_view name,
+                                         ZipArchive* archive,
+                                         const std::string& usual_part) {
+  absl::StatusOr<OoxmlRelations> file = ReadRelations(name, archive, "");
+  if (!file.ok()) return file.status();
+  OoxmlContent content;
+  content.part = file->by_kind["officeDocument"];
+  if (content.part.empty()) content.part = usual_part;
+  // The two variants of the format spell it differently.
+  content.properties = file->by_kind["core-properties"];
+  if (content.properties.empty()) {
+    content.properties = file->by_kind["coreProperties"];
+  }
+  absl::StatusOr<OoxmlRelations> relations =
+      ReadRelations(name, archive, content.part);
+  if (!relations.ok()) return relations.status();
+  content.relations = *std::move(relations);
+  return content;
 }
 
 absl::Status ReadProperties(absl::string_view name, ZipArchive* archive,

@@ -20,11 +20,17 @@ struct OoxmlRelations {
   std::map<std::string, std::string> by_kind;  // "footnotes" to part
 };
 
-// Reads the relations of `part` ("" for the whole file); none if there are
-// none.
-absl::StatusOr<OoxmlRelations> ReadRelations(absl::string_view name,
-                                             ZipArchive* archive,
-                                             const std::string& part);
+// Where a file's content begins.
+struct OoxmlContent {
+  std::string part;          // that the file's relations name, else the usual
+  OoxmlRelations relations;  // of that part
+  std::string properties;    // part with title and author; empty for none
+};
+
+// `usual_part` is where the content is if the file's relations do not say.
+absl::StatusOr<OoxmlContent> FindContent(absl::string_view name,
+                                         ZipArchive* archive,
+                                         const std::string& usual_part);
 
 // Title, author, subject and keywords of docProps/core.xml or of
 // OpenDocument's meta.xml, if there is such a part.

@@ -244,24 +244,21 @@ class XlsxReader {
       : name_(name), archive_(archive), builder_(name, source) {}
 
   absl::StatusOr<ParsedDocument> Read() {
-    absl::StatusOr<OoxmlRelations> root = ReadRelations(name_, archive_, "");
-    if (!root.ok()) return root.status();
-    std::string book = root->by_kind["officeDocument"];
-    if (book.empty()) book = "xl/workbook.xml";
-    absl::StatusOr<OoxmlRelations> relations =
-        ReadRelations(name_, archive_, book);
-    if (!relations.ok()) return relations.status();
+    absl::StatusOr<OoxmlContent> content =
+        FindContent(name_, archive_, "xl/workbook.xml");
+    if (!content.ok()) return content.status();
     WorkbookHandler workbook;
     SharedStringsHandler strings;
     StylesHandler styles;
-    absl::Status status = ReadPart(book, &workbook);
+    absl::Status status = ReadPart(content->part, &workbook);
     if (status.ok()) {
-      status = ReadPart(relations->by_kind["sharedStrings"], &strings);
+      status = ReadPart(content->relations.by_kind["sharedStrings"], &strings);
     }
-    if (status.ok()) status = ReadPart(relations->by_kind["styles"], &styles);
+    if (status.ok())
+      status = ReadPart(content->relations.by_kind["styles"], &styles);
     if (!status.ok()) return status;
     for (const auto& [sheet, relation] : workbook.sheets) {
-      const std::string& part = relations->by_id[relation];
+      const std::string& part = content->relations.by_id[relation];
       builder_.AddHeading(1, sheet);
       SheetHandler handler(strings.strings, styles.is_date, &builder_);
       status = ReadPart(part, &handler);
@@ -269,8 +266,7 @@ class XlsxReader {
       handler.Finish();
       if (!builder_.status().ok()) return builder_.status();
     }
-    status = ReadProperties(name_, archive_, root->by_kind["core-properties"],
-                            &builder_);
+    status = ReadProperties(name_, archive_, content->properties, &builder_);
     if (!status.ok()) return status;
     return builder_.Finish();
   }
@@ -279,9 +275,7 @@ class XlsxReader {
   // A part that the book does without is none.
   absl::Status ReadPart(const std::string& part, XmlHandler* handler) {
     if (part.empty() || !archive_->Has(part)) return absl::OkStatus();
-    absl::StatusOr<std::string> xml = archive_->Read(part);
-    if (!xml.ok()) return xml.status();
-    return ReadXml(name_, part, *xml, handler);
+    return ReadXmlPart(name_, archive_, part, handler);
   }
 
   const absl::string_view name_;

@@ -113,4 +113,14 @@ absl::Status ReadXml(absl::string_view name, absl::string_view part,
                            : XML_ErrorString(XML_GetErrorCode(parser.get()))));
 }
 
+absl::Status ReadXmlPart(absl::string_view name, ZipArchive* archive,
+                         const std::string& part, XmlHandler* handler) {
+  const absl::StatusOr<std::string> xml = archive->Read(part);
+  if (absl::IsNotFound(xml.status())) {
+    return absl::InvalidArgumentError(xml.status().message());
+  }
+  if (!xml.ok()) return xml.status();
+  return ReadXml(name, part, *xml, handler);
+}
+
 }  // namespace braid::retrieval

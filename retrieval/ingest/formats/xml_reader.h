@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "retrieval/ingest/formats/zip_archive.h"
 
 namespace braid::retrieval {
 
@@ -43,6 +44,10 @@ inline constexpr int kMaxXmlDepth = 1000;
 // own; RESOURCE_EXHAUSTED where elements nest deeper than kMaxXmlDepth.
 absl::Status ReadXml(absl::string_view name, absl::string_view part,
                      absl::string_view xml, XmlHandler* handler);
+
+// The same for a part of an archive; INVALID_ARGUMENT if it is not there.
+absl::Status ReadXmlPart(absl::string_view name, ZipArchive* archive,
+                         const std::string& part, XmlHandler* handler);
 
 }  // namespace braid::retrieval
 
