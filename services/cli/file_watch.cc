@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace braid::services::cli {
@@ -55,6 +56,12 @@ FileWatch::Changes FileWatch::Look() {
   }
   files_ = std::move(now);
   return changes;
+}
+
+bool FileWatch::Has(const std::string& document_id) const {
+  return std::any_of(files_.begin(), files_.end(), [&](const auto& file) {
+    return file.second.document_id == document_id;
+  });
 }
 
 void FileWatch::Forget(const std::set<std::string>& paths) {

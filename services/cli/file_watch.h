@@ -31,6 +31,9 @@ class FileWatch {
   // until it is the same in two looks. A file disappears only while its
   // directory can be read.
   Changes Look();
+  // Whether some file had this document id at the last look: one that has gone
+  // may have come back, or another path may name it too.
+  bool Has(const std::string& document_id) const;
   // Has the next look report these paths again: they could not be sent.
   void Forget(const std::set<std::string>& paths);
 

@@ -227,6 +227,8 @@ absl::Status Ingestion::Watch(FileWatch* watch) {
       to_delete.insert(to_delete.end(), changes.disappeared.begin(),
                        changes.disappeared.end());
     }
+    std::erase_if(to_delete,
+                  [&](const std::string& id) { return watch->Has(id); });
     if (status.ok() && !to_delete.empty()) {
       status = Delete(to_delete);
       if (status.ok()) to_delete.clear();
