@@ -105,6 +105,9 @@ class AnswerRun {
   absl::StatusOr<std::vector<fusion::ContextCandidate>> Candidates() {
     std::vector<fusion::ContextCandidate> candidates;
     std::set<retrieval::ChunkId> taken;
+    // A parent that the context has no room for would be left out whole.
+    const uint32_t parent_tokens =
+        std::min(query_.parent_tokens, query_.max_context_tokens);
     for (const FoundPassage& found : found_.passages) {
       const retrieval::Chunk& chunk = found.passage.chunk;
       if (taken.contains(chunk.id)) continue;
@@ -114,9 +117,9 @@ class AnswerRun {
       candidate.version = chunk.version;
       candidate.score = found.score;
       Parent parent = {chunk.span.text_range, chunk.span.token_count, {chunk}};
-      if (query_.parent_tokens > 0) {
+      if (parent_tokens > 0) {
         absl::StatusOr<Parent> widened =
-            WidenToParent(*found_.view, chunk, query_.parent_tokens, taken);
+            WidenToParent(*found_.view, chunk, parent_tokens, taken);
         if (!widened.ok()) return widened.status();
         parent = *std::move(widened);
       }

@@ -130,6 +130,12 @@ TEST_F(AnswerPipelineTest, ReadsTheParentsOfWhatWasFound) {
   query_.parent_tokens = 1000;
   ASSERT_TRUE(Run().ok());
   EXPECT_EQ(seen_.passages[0].text, "Part 10. Part 11. Part 12. Part 13. ");
+  // No parent is larger than the context.
+  query_.max_context_tokens = 20;
+  ASSERT_TRUE(Run().ok());
+  ASSERT_EQ(seen_.passages.size(), 1u);
+  EXPECT_EQ(seen_.passages[0].text, "Part 12. Part 13. ");
+  query_.max_context_tokens = 2048;
   query_.parent_tokens = 0;
   ASSERT_TRUE(Run().ok());
   EXPECT_EQ(seen_.passages[0].text, "Part 12. Part 13. ");
