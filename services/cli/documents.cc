@@ -1,6 +1,5 @@
 // `braid documents list|get|patch|delete`.
 #include <braid/v1/document_service.grpc.pb.h>
-#include <google/protobuf/util/json_util.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/cli/commands.h"
 #include "services/cli/connection.h"
+#include "services/cli/ingest_sources.h"
 #include "services/cli/render.h"
 #include "services/cli/terminal.h"
 
@@ -96,30 +96,14 @@ absl::Status Get(const DocumentOptions& options, const Context& context,
   return status;
 }
 
-// `--set` and `--unset` as the merge patch of PatchDocument. A value that is
-// JSON (a number, true, a list of strings, a string in quotes) is taken as
-// that, anything else as a string.
+// `--set` and `--unset` as the merge patch of PatchDocument.
 absl::StatusOr<google::protobuf::Struct> ToPatch(
     const DocumentOptions& options) {
-  Json json = Json::object();
-  for (const std::string& assignment : options.set) {
-    const size_t equals = assignment.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--set ", assignment, ": is not KEY=VALUE"));
-    }
-    const std::string text = assignment.substr(equals + 1);
-    Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (value.is_discarded() || value.is_null()) value = text;
-    json[assignment.substr(0, equals)] = value;
-  }
-  for (const std::string& key : options.unset) json[key] = nullptr;
-  google::protobuf::Struct patch;
-  const auto parsed = google::protobuf::util::JsonStringToMessage(
-      json.dump(-1, ' ', false, Json::error_handler_t::replace), &patch);
-  if (!parsed.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--set: ", std::string(parsed.message())));
+  auto patch = ParseMetadata("--set", options.set);
+  if (!patch.ok()) return patch.status();
+  for (const std::string& key : options.unset) {
+    (*patch->mutable_fields())[key].set_null_value(
+        google::protobuf::NULL_VALUE);
   }
   return patch;
 }
@@ -259,8 +243,8 @@ void AddDocuments(CLI::App& app, CommonOptions* common, Action* action) {
   patch->add_option("documents", options->ids, "Document ids")->required();
   patch
       ->add_option("--set", options->set,
-                   "Field to set; a value that is JSON counts as that, "
-                   "anything else as a string")
+                   "Field to set, as --metadata of `braid ingest` takes it: "
+                   "given again it makes a list")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   patch->add_option("--unset", options->unset, "Field to remove")

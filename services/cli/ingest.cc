@@ -301,7 +301,7 @@ ExitCode RunIngest(const IngestOptions& options, const Context& context) {
   SourceOptions source;
   source.stdin_name = options.stdin_name;
   absl::StatusOr<google::protobuf::Struct> metadata =
-      ParseMetadata(options.metadata);
+      ParseMetadata("--metadata", options.metadata);
   if (!metadata.ok()) return ReportError(metadata.status());
   source.metadata = *std::move(metadata);
   auto outcomes = IngestOutcomes::Create(context.options.json, options.report);

@@ -144,13 +144,13 @@ void IngestSources::ForEach(const SourceOptions& options,
 }
 
 absl::StatusOr<Struct> ParseMetadata(
-    const std::vector<std::string>& assignments) {
+    const std::string& flag, const std::vector<std::string>& assignments) {
   Struct metadata;
   for (const std::string& assignment : assignments) {
     const size_t equals = assignment.find('=');
     if (equals == std::string::npos || equals == 0) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "--metadata `", assignment, "` is not of the form KEY=VALUE"));
+          flag, " `", assignment, "` is not of the form KEY=VALUE"));
     }
     const std::string key = assignment.substr(0, equals);
     std::string text = assignment.substr(equals + 1);
@@ -161,7 +161,7 @@ absl::StatusOr<Struct> ParseMetadata(
       if (!value.has_list_value()) {
         if (!value.has_string_value()) {
           return absl::InvalidArgumentError(
-              absl::StrCat("--metadata ", key,
+              absl::StrCat(flag, " ", key,
                            ": a list holds strings; write \"quoted\" values"));
         }
         const std::string first = value.string_value();

@@ -58,8 +58,9 @@ class IngestSources {
 
 // `key=value` -> metadata. true, false and numbers are typed, "quoted" values
 // are strings, a key that comes again makes a list of strings.
+// Errors name `flag`, which the assignments came with.
 absl::StatusOr<google::protobuf::Struct> ParseMetadata(
-    const std::vector<std::string>& assignments);
+    const std::string& flag, const std::vector<std::string>& assignments);
 
 }  // namespace braid::services::cli
 

@@ -117,8 +117,8 @@ TEST_F(IngestSourcesTest, KnowsWhetherFilesAreDocuments) {
 
 TEST(ParseMetadata, TypesValues) {
   const auto metadata =
-      ParseMetadata({"year=1990", "draft=false", "author=Ada", "code=\"007\"",
-                     "tag=a", "tag=b", "empty="});
+      ParseMetadata("--metadata", {"year=1990", "draft=false", "author=Ada",
+                                   "code=\"007\"", "tag=a", "tag=b", "empty="});
   ASSERT_TRUE(metadata.ok()) << metadata.status();
   const auto& fields = metadata->fields();
   EXPECT_EQ(fields.at("year").number_value(), 1990);
@@ -131,12 +131,18 @@ TEST(ParseMetadata, TypesValues) {
 }
 
 TEST(ParseMetadata, RefusesWhatIsNoAssignment) {
-  EXPECT_FALSE(ParseMetadata({"novalue"}).ok());
-  EXPECT_FALSE(ParseMetadata({"=x"}).ok());
-  EXPECT_FALSE(ParseMetadata({"n=1", "n=2"}).ok());
+  EXPECT_FALSE(ParseMetadata("--metadata", {"novalue"}).ok());
+  EXPECT_FALSE(ParseMetadata("--metadata", {"=x"}).ok());
+  EXPECT_FALSE(ParseMetadata("--metadata", {"n=1", "n=2"}).ok());
   // Not numbers that JSON or a filter could hold.
-  EXPECT_TRUE(ParseMetadata({"x=inf"})->fields().at("x").has_string_value());
-  EXPECT_TRUE(ParseMetadata({"x=nan"})->fields().at("x").has_string_value());
+  EXPECT_TRUE(ParseMetadata("--metadata", {"x=inf"})
+                  ->fields()
+                  .at("x")
+                  .has_string_value());
+  EXPECT_TRUE(ParseMetadata("--metadata", {"x=nan"})
+                  ->fields()
+                  .at("x")
+                  .has_string_value());
 }
 
 }  // namespace
