@@ -19,7 +19,7 @@ struct DenseIndexOptions {
   size_t dimension = 0;
   // A fresh (flat, exact) segment that reaches this many vectors is sealed into
   // an HNSW segment in the background.
-  size_t seal_vectors = 16384;
+  size_t seal_vectors = 4096;
   int hnsw_m = 32;
   int hnsw_ef_construction = 100;
   int hnsw_ef_search = 128;

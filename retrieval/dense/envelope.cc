@@ -25,12 +25,12 @@ struct Header {
   uint32_t format;
   uint32_t kind;
 };
-static_assert(sizeof(Header) == 16);
+static_assert(sizeof(Header) == kEnvelopeHeaderBytes);
 
 constexpr char kMagic[8] = {'B', 'R', 'D', 'D', 'E', 'N', 'S', '\n'};
-constexpr uint32_t kFormat = 1;
+constexpr uint32_t kFormat = 2;
 constexpr size_t kDigestBytes = 32;
-constexpr size_t kTrailerBytes = sizeof(uint64_t) + kDigestBytes;
+static_assert(kEnvelopeTrailerBytes == sizeof(uint64_t) + kDigestBytes);
 constexpr size_t kBufferBytes = size_t{1} << 18;
 
 absl::Status FileError(const std::string& path, const char* action) {
@@ -131,7 +131,7 @@ absl::StatusOr<std::unique_ptr<EnvelopeWriter>> EnvelopeWriter::Create(
   auto state = std::make_unique<State>();
   state->path = path;
   state->file =
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (state->file < 0) return FileError(path, "create");
   Header header{};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
@@ -160,9 +160,17 @@ absl::Status EnvelopeWriter::Append(const void* data, size_t bytes) {
   return absl::OkStatus();
 }
 
+uint64_t EnvelopeWriter::position() const {
+  return state_->written + state_->buffer.size();
+}
+
+absl::StatusOr<MappedFile> EnvelopeWriter::Map() {
+  if (absl::Status status = state_->Flush(); !status.ok()) return status;
+  return MappedFile::Map(state_->file, state_->path, state_->written);
+}
+
 absl::StatusOr<EnvelopeSeal> EnvelopeWriter::Finish() {
-  const uint64_t body =
-      state_->written + state_->buffer.size() - sizeof(Header);
+  const uint64_t body = position() - sizeof(Header);
   if (absl::Status status = AppendValue(body); !status.ok()) return status;
   if (absl::Status status = state_->Flush(); !status.ok()) return status;
   auto digest = state_->digest.Finish();
@@ -173,7 +181,8 @@ absl::StatusOr<EnvelopeSeal> EnvelopeWriter::Finish() {
     return status;
   }
   if (::fsync(state_->file) != 0) return FileError(state_->path, "sync");
-  return EnvelopeSeal{state_->written + kDigestBytes, *digest};
+  state_->written += kDigestBytes;
+  return EnvelopeSeal{state_->written, *digest};
 }
 
 struct EnvelopeReader::State {
@@ -199,11 +208,12 @@ absl::StatusOr<std::unique_ptr<EnvelopeReader>> EnvelopeReader::Open(
   struct stat info;
   if (::fstat(state->file, &info) != 0) return FileError(path, "inspect");
   if (!S_ISREG(info.st_mode) ||
-      info.st_size < static_cast<off_t>(sizeof(Header) + kTrailerBytes)) {
+      info.st_size <
+          static_cast<off_t>(sizeof(Header) + kEnvelopeTrailerBytes)) {
     return absl::DataLossError(absl::StrCat(path, ": too short"));
   }
   const uint64_t size = static_cast<uint64_t>(info.st_size);
-  const uint64_t body = size - sizeof(Header) - kTrailerBytes;
+  const uint64_t body = size - sizeof(Header) - kEnvelopeTrailerBytes;
 
   Digest digest;
   std::vector<uint8_t> buffer(kBufferBytes);
@@ -252,6 +262,10 @@ absl::StatusOr<std::unique_ptr<EnvelopeReader>> EnvelopeReader::Open(
     return FileError(path, "seek");
   }
   return std::unique_ptr<EnvelopeReader>(new EnvelopeReader(std::move(state)));
+}
+
+absl::StatusOr<MappedFile> EnvelopeReader::Map() const {
+  return MappedFile::Map(state_->file, state_->path, state_->seal.file_bytes);
 }
 
 const EnvelopeSeal& EnvelopeReader::seal() const { return state_->seal; }

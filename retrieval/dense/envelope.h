@@ -15,8 +15,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "retrieval/dense/mapped_file.h"
 
 namespace braid::retrieval {
+
+// Sizes of what lies before and after the body.
+inline constexpr size_t kEnvelopeHeaderBytes = 16;
+inline constexpr size_t kEnvelopeTrailerBytes = 40;
 
 enum class EnvelopeKind : uint32_t { kManifest = 1, kSegment = 2 };
 
@@ -43,6 +48,11 @@ class EnvelopeWriter {
   absl::Status AppendValue(T value) {
     return Append(&value, sizeof(value));
   }
+  // Bytes from the front of the file to where the next one goes.
+  uint64_t position() const;
+  // What has been written so far, for reading while the rest is written; after
+  // Finish the whole file.
+  absl::StatusOr<MappedFile> Map();
   // Closes the envelope and syncs the file. The name is not durable before the
   // directory is synced.
   absl::StatusOr<EnvelopeSeal> Finish();
@@ -69,6 +79,8 @@ class EnvelopeReader {
   // Bytes of the body not read yet: check a length against it before
   // allocating.
   uint64_t remaining() const;
+  // The whole file.
+  absl::StatusOr<MappedFile> Map() const;
   // DATA_LOSS past the end of the body.
   absl::Status Read(void* data, size_t bytes);
   template <typename T>

@@ -2,7 +2,6 @@
 
 #include <faiss/utils/distances.h>
 
-#include <algorithm>
 #include <cstring>
 
 namespace braid::retrieval {
@@ -23,16 +22,29 @@ void FlatSegment::Search(const float* query, size_t /*ef_search*/,
   SearchExactly(*this, dimension_, query, filter, best);
 }
 
-absl::Status FlatSegment::WriteVectors(EnvelopeWriter& writer) const {
-  for (size_t row = 0; row < rows_; row += kFlatBlockRows) {
-    const size_t count = std::min(kFlatBlockRows, rows_ - row);
-    if (absl::Status status =
-            writer.Append(vector(row), count * dimension_ * sizeof(float));
-        !status.ok()) {
-      return status;
-    }
+MappedFlatSegment::MappedFlatSegment(MappedFile file, size_t dimension,
+                                     size_t rows)
+    : file_(std::move(file)), dimension_(dimension), rows_(rows) {
+  constexpr size_t kBegin = kEnvelopeHeaderBytes + sizeof(SegmentHeader);
+  ids_ = file_.At<ChunkId>(kBegin);
+  vectors_ = file_.At<float>(kBegin + rows * sizeof(ChunkId));
+}
+
+absl::StatusOr<std::shared_ptr<const Segment>> MappedFlatSegment::Map(
+    size_t dimension, size_t rows, const EnvelopeReader& reader) {
+  if (reader.remaining() !=
+      rows * (sizeof(ChunkId) + dimension * sizeof(float))) {
+    return absl::DataLossError("not of the size of its rows");
   }
-  return absl::OkStatus();
+  auto file = reader.Map();
+  if (!file.ok()) return file.status();
+  return std::shared_ptr<const Segment>(
+      new MappedFlatSegment(*std::move(file), dimension, rows));
+}
+
+void MappedFlatSegment::Search(const float* query, size_t /*ef_search*/,
+                               const RowFilter& filter, TopK& best) const {
+  SearchExactly(*this, dimension_, query, filter, best);
 }
 
 void FlatBuilder::Append(ChunkId id, const float* vector) {

@@ -7,6 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "retrieval/dense/envelope.h"
+#include "retrieval/dense/mapped_file.h"
 #include "retrieval/dense/segment.h"
 
 namespace braid::retrieval {
@@ -44,12 +47,39 @@ class FlatSegment : public Segment {
   }
   void Search(const float* query, size_t ef_search, const RowFilter& filter,
               TopK& best) const override;
-  absl::Status WriteVectors(EnvelopeWriter& writer) const override;
 
  private:
   size_t dimension_;
   size_t rows_;
   std::vector<std::shared_ptr<const FlatBlock>> blocks_;
+};
+
+// A flat segment where it lies in its file: ids [rows], then vectors
+// [rows, dimension].
+class MappedFlatSegment : public Segment {
+ public:
+  // Takes the segment of an envelope whose SegmentHeader has been read.
+  // DATA_LOSS if the body is not of this size.
+  static absl::StatusOr<std::shared_ptr<const Segment>> Map(
+      size_t dimension, size_t rows, const EnvelopeReader& reader);
+
+  SegmentKind kind() const override { return SegmentKind::kFlat; }
+  size_t rows() const override { return rows_; }
+  ChunkId id(size_t row) const override { return ids_[row]; }
+  const float* vector(size_t row) const override {
+    return vectors_ + row * dimension_;
+  }
+  void Search(const float* query, size_t ef_search, const RowFilter& filter,
+              TopK& best) const override;
+
+ private:
+  MappedFlatSegment(MappedFile file, size_t dimension, size_t rows);
+
+  MappedFile file_;
+  size_t dimension_;
+  size_t rows_;
+  const ChunkId* ids_;    // [rows], in file_
+  const float* vectors_;  // [rows, dimension], in file_
 };
 
 // Grows a flat segment. Thread-compatible.

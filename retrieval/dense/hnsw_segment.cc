@@ -1,27 +1,15 @@
 #include "retrieval/dense/hnsw_segment.h"
 
-#include <faiss/IndexFlat.h>
-#include <faiss/IndexHNSW.h>
-#include <faiss/impl/AuxIndexStructures.h>
-#include <faiss/impl/DistanceComputer.h>
-#include <faiss/impl/FaissException.h>
-#include <faiss/impl/HNSW.h>
-#include <faiss/impl/IDSelector.h>
-#include <faiss/impl/ResultHandler.h>
-#include <faiss/impl/io.h>
-#include <faiss/index_io.h>
 #include <faiss/utils/distances.h>
-#include <omp.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <exception>
 #include <functional>
+#include <new>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "retrieval/dense/flat_segment.h"
+#include "retrieval/dense/equal_rows.h"
 
 namespace braid::retrieval {
 namespace {
@@ -29,145 +17,224 @@ namespace {
 // Scoring one more row of a scan costs little, memory being read in order; a
 // graph search jumps. Measured with 384 values a row, a search of width w takes
 // as long as a scan of about this many times w rows: scan when that is cheaper,
-// since a scan is exact.
+// since a scan misses nothing.
 constexpr size_t kRowsPerWidth = 48;
-// How often Build looks whether it shall stop: some 0.3 s of work.
-constexpr size_t kBuildSlice = 1024;
+// A scan hands on this many times the width of a search: scores in f32 cost
+// little beside it, and what a filter leaves may be alike to within the error
+// of the codes.
+constexpr size_t kScanWidth = 4;
 
-class NodeSelector : public faiss::IDSelector {
- public:
-  explicit NodeSelector(std::function<bool(size_t)> keeps)
-      : keeps_(std::move(keeps)) {}
-  bool is_member(faiss::idx_t node) const override {
-    return keeps_(static_cast<size_t>(node));
-  }
-
- private:
-  std::function<bool(size_t)> keeps_;
+// After the SegmentHeader.
+struct HnswHeader {
+  uint64_t nodes = 0;
 };
 
-class FaissWriter : public faiss::IOWriter {
- public:
-  explicit FaissWriter(EnvelopeWriter& writer) : writer_(writer) {}
-  size_t operator()(const void* data, size_t size, size_t count) override {
-    if (status_.ok()) status_ = writer_.Append(data, size * count);
-    return status_.ok() ? count : 0;
+// Where the parts of a segment's file begin, from the front of the file: all at
+// multiples of a cache line.
+struct Layout {
+  static constexpr size_t kAlignment = 64;
+  Layout(size_t dimension, size_t rows, size_t nodes) {
+    uint64_t at =
+        kEnvelopeHeaderBytes + sizeof(SegmentHeader) + sizeof(HnswHeader);
+    const auto part = [&at](uint64_t bytes) {
+      const uint64_t begin = (at + kAlignment - 1) / kAlignment * kAlignment;
+      at = begin + bytes;
+      return begin;
+    };
+    vectors = part(nodes * dimension * sizeof(float));
+    codes = part(nodes * CodeBytes(dimension));
+    scales = part(nodes * sizeof(float));
+    ids = part(rows * sizeof(ChunkId));
+    row_nodes = part(rows * sizeof(uint32_t));
+    first_rows = part((nodes + 1) * sizeof(uint32_t));
+    graph = part(0);
   }
-  const absl::Status& status() const { return status_; }
+  uint64_t vectors, codes, scales, ids, row_nodes, first_rows, graph;
+};
+
+// Writes a segment's file up to its graph, part by part.
+class Writer {
+ public:
+  Writer(EnvelopeWriter& out, const Layout& layout)
+      : out_(out), layout_(layout) {}
+
+  absl::Status WriteRows(size_t dimension, const std::vector<SourceRow>& rows,
+                         const EqualRows& equal) {
+    const size_t nodes = equal.first_rows.size() - 1;
+    Put(SegmentHeader{static_cast<uint32_t>(SegmentKind::kHnsw),
+                      static_cast<uint32_t>(dimension), rows.size()});
+    Put(HnswHeader{nodes});
+    const auto vector = [&](size_t node) {
+      return rows[equal.order[equal.first_rows[node]]].vector;
+    };
+    PadTo(layout_.vectors);
+    for (size_t node = 0; node < nodes; ++node) {
+      Put(vector(node), dimension * sizeof(float));
+    }
+    PadTo(layout_.codes);
+    std::vector<float> scales(nodes);
+    std::vector<int8_t> code(CodeBytes(dimension));
+    for (size_t node = 0; node < nodes; ++node) {
+      scales[node] = EncodeVector(vector(node), dimension, code.data());
+      Put(code.data(), code.size());
+    }
+    PadTo(layout_.scales);
+    Put(scales.data(), nodes * sizeof(float));
+    PadTo(layout_.ids);
+    for (const uint32_t row : equal.order) Put(rows[row].id);
+    PadTo(layout_.row_nodes);
+    for (uint32_t node = 0; node < nodes; ++node) {
+      for (uint32_t i = equal.first_rows[node]; i < equal.first_rows[node + 1];
+           ++i) {
+        Put(node);
+      }
+    }
+    PadTo(layout_.first_rows);
+    Put(equal.first_rows.data(),
+        equal.first_rows.size() * sizeof(equal.first_rows[0]));
+    PadTo(layout_.graph);
+    return status_;
+  }
 
  private:
-  EnvelopeWriter& writer_;
+  void Put(const void* data, size_t bytes) {
+    if (status_.ok()) status_ = out_.Append(data, bytes);
+  }
+  template <typename T>
+  requires(!std::is_pointer_v<T>) void Put(const T& value) {
+    Put(&value, sizeof(value));
+  }
+  void PadTo(uint64_t offset) {
+    constexpr char kZeros[Layout::kAlignment] = {};
+    if (status_.ok()) Put(kZeros, offset - out_.position());
+  }
+
+  EnvelopeWriter& out_;
+  const Layout& layout_;
   absl::Status status_;
 };
 
-class FaissReader : public faiss::IOReader {
- public:
-  explicit FaissReader(EnvelopeReader& reader) : reader_(reader) {}
-  size_t operator()(void* data, size_t size, size_t count) override {
-    if (size == 0 || count > reader_.remaining() / size) return 0;
-    return reader_.Read(data, size * count).ok() ? count : 0;
-  }
-
- private:
-  EnvelopeReader& reader_;
-};
-
-// Brings rows with equal vectors together and numbers the distinct vectors, in
-// the order of their first appearance: [rows], ascending.
-std::vector<uint32_t> GroupEqual(size_t dimension,
-                                 std::vector<SourceRow>& rows) {
-  const size_t bytes = dimension * sizeof(float);
-  const auto view = [bytes](const SourceRow& row) {
-    return absl::string_view(reinterpret_cast<const char*>(row.vector), bytes);
-  };
-  absl::flat_hash_map<absl::string_view, uint32_t> numbers;
-  std::vector<std::pair<uint32_t, SourceRow>> numbered;
-  numbered.reserve(rows.size());
-  for (const SourceRow& row : rows) {
-    const auto number =
-        numbers.try_emplace(view(row), static_cast<uint32_t>(numbers.size()));
-    numbered.emplace_back(number.first->second, row);
-  }
-  std::stable_sort(
-      numbered.begin(), numbered.end(),
-      [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<uint32_t> nodes;
-  nodes.reserve(rows.size());
-  for (size_t i = 0; i < rows.size(); ++i) {
-    nodes.push_back(numbered[i].first);
-    rows[i] = numbered[i].second;
-  }
-  return nodes;
-}
-
 }  // namespace
 
-HnswSegment::HnswSegment(size_t dimension, std::vector<ChunkId> ids,
-                         std::vector<uint32_t> nodes,
-                         std::unique_ptr<faiss::IndexHNSWFlat> index)
-    : dimension_(dimension),
-      ids_(std::move(ids)),
-      nodes_(std::move(nodes)),
-      index_(std::move(index)),
-      vectors_(
-          static_cast<const faiss::IndexFlat*>(index_->storage)->get_xb()) {
-  first_rows_.reserve(static_cast<size_t>(index_->ntotal) + 1);
-  for (size_t row = 0; row < nodes_.size(); ++row) {
-    if (nodes_[row] == first_rows_.size()) {
-      first_rows_.push_back(static_cast<uint32_t>(row));
-    }
-  }
-  first_rows_.push_back(static_cast<uint32_t>(nodes_.size()));
+HnswSegment::HnswSegment(MappedFile file, size_t dimension, size_t rows,
+                         size_t nodes)
+    : file_(std::move(file)),
+      dimension_(dimension),
+      rows_(rows),
+      node_count_(nodes) {
+  const Layout layout(dimension, rows, nodes);
+  vectors_ = file_.At<float>(layout.vectors);
+  codes_ = {file_.At<int8_t>(layout.codes), file_.At<float>(layout.scales),
+            CodeBytes(dimension)};
+  ids_ = file_.At<ChunkId>(layout.ids);
+  nodes_ = file_.At<uint32_t>(layout.row_nodes);
+  first_rows_ = file_.At<uint32_t>(layout.first_rows);
+  // A search scores a hundred of them; codes and links are met all over.
+  file_.ExpectRandomAccess(layout.vectors, layout.codes - layout.vectors);
 }
 
-HnswSegment::~HnswSegment() = default;
-
-absl::StatusOr<std::shared_ptr<const HnswSegment>> HnswSegment::Build(
-    size_t dimension, int m, int ef_construction, std::vector<SourceRow> rows,
-    const std::atomic<bool>& stop) try {
-  const std::vector<uint32_t> nodes = GroupEqual(dimension, rows);
-  // Of the calling thread only: the other cores belong to searches.
-  omp_set_num_threads(1);
-  auto index = std::make_unique<faiss::IndexHNSWFlat>(
-      static_cast<int>(dimension), m, faiss::METRIC_INNER_PRODUCT);
-  index->hnsw.efConstruction = ef_construction;
-  // Growing by doubling would leave up to half of the memory unused.
-  const size_t node_count = nodes.empty() ? 0 : nodes.back() + 1;
-  static_cast<faiss::IndexFlat*>(index->storage)
-      ->codes.owned_data.reserve(node_count * dimension * sizeof(float));
-
-  std::vector<ChunkId> ids;
-  ids.reserve(rows.size());
-  std::vector<float> slice;
-  const auto add_slice = [&] {
-    index->add(static_cast<faiss::idx_t>(slice.size() / dimension),
-               slice.data());
-    slice.clear();
-  };
-  for (size_t row = 0; row < rows.size(); ++row) {
-    ids.push_back(rows[row].id);
-    if (row > 0 && nodes[row] == nodes[row - 1]) continue;
-    slice.insert(slice.end(), rows[row].vector, rows[row].vector + dimension);
-    if (slice.size() == kBuildSlice * dimension) {
-      if (stop.load(std::memory_order_relaxed)) {
-        return absl::CancelledError("stopped");
+absl::StatusOr<HnswSegment::Built> HnswSegment::Build(
+    const std::string& path, size_t dimension, const HnswOptions& options,
+    const std::vector<SourceRow>& rows, const std::atomic<bool>& stop) {
+  auto result = [&]() -> absl::StatusOr<Built> {
+    Built built;
+    EqualRows equal = GroupEqualRows(rows, dimension);
+    const size_t nodes = equal.first_rows.size() - 1;
+    auto writer = EnvelopeWriter::Create(path, EnvelopeKind::kSegment);
+    if (!writer.ok()) return writer.status();
+    const Layout layout(dimension, rows.size(), nodes);
+    if (absl::Status status =
+            Writer(**writer, layout).WriteRows(dimension, rows, equal);
+        !status.ok()) {
+      return status;
+    }
+    {
+      // The codes are read where they were written.
+      auto written = (*writer)->Map();
+      if (!written.ok()) return written.status();
+      const CodeRows codes{written->At<int8_t>(layout.codes),
+                           written->At<float>(layout.scales),
+                           CodeBytes(dimension)};
+      auto graph =
+          Graph::Build(codes, nodes, options.m, options.ef_construction, stop);
+      if (!graph.ok()) return graph.status();
+      if (absl::Status status = graph->Write(**writer); !status.ok()) {
+        return status;
       }
-      add_slice();
+    }
+    auto seal = (*writer)->Finish();
+    if (!seal.ok()) return seal.status();
+    built.seal = *seal;
+    auto whole = (*writer)->Map();
+    if (!whole.ok()) return whole.status();
+    const size_t end = whole->size() - kEnvelopeTrailerBytes;
+    std::shared_ptr<HnswSegment> segment(
+        new HnswSegment(*std::move(whole), dimension, rows.size(), nodes));
+    auto graph = Graph::Map(segment->file_, layout.graph, end, nodes);
+    if (!graph.ok()) return graph.status();
+    segment->graph_ = std::make_unique<Graph>(*std::move(graph));
+    built.segment = std::move(segment);
+    built.order = std::move(equal.order);
+    return built;
+  };
+  absl::StatusOr<Built> built;
+  try {
+    built = result();
+  } catch (const std::bad_alloc&) {
+    built = absl::ResourceExhaustedError(
+        absl::StrCat(path, ": no memory for a new segment"));
+  }
+  if (!built.ok()) ::unlink(path.c_str());
+  return built;
+}
+
+absl::StatusOr<std::shared_ptr<const HnswSegment>> HnswSegment::Map(
+    size_t dimension, size_t rows, const EnvelopeReader& reader) {
+  auto file = reader.Map();
+  if (!file.ok()) return file.status();
+  const size_t end = file->size() - kEnvelopeTrailerBytes;
+  constexpr size_t kHeader = kEnvelopeHeaderBytes + sizeof(SegmentHeader);
+  if (end < kHeader + sizeof(HnswHeader)) {
+    return absl::DataLossError("too short");
+  }
+  const size_t nodes = file->At<HnswHeader>(kHeader)->nodes;
+  if (nodes == 0 || nodes > rows) {
+    return absl::DataLossError("impossible number of nodes");
+  }
+  const Layout layout(dimension, rows, nodes);
+  if (layout.graph > end) return absl::DataLossError("too short for its rows");
+  std::shared_ptr<HnswSegment> segment(
+      new HnswSegment(*std::move(file), dimension, rows, nodes));
+  if (absl::Status status = segment->Check(); !status.ok()) return status;
+  auto graph = Graph::Map(segment->file_, layout.graph, end, nodes);
+  if (!graph.ok()) return graph.status();
+  segment->graph_ = std::make_unique<Graph>(*std::move(graph));
+  return std::shared_ptr<const HnswSegment>(std::move(segment));
+}
+
+absl::Status HnswSegment::Check() const {
+  if (first_rows_[0] != 0 || first_rows_[node_count_] != rows_) {
+    return absl::DataLossError("rows without a node");
+  }
+  for (size_t node = 0; node < node_count_; ++node) {
+    const uint32_t begin = first_rows_[node];
+    const uint32_t end = first_rows_[node + 1];
+    if (begin >= end || end > rows_) {
+      return absl::DataLossError("nodes out of order");
+    }
+    for (uint32_t row = begin; row < end; ++row) {
+      if (nodes_[row] != node) return absl::DataLossError("nodes out of order");
     }
   }
-  add_slice();
-  return std::shared_ptr<const HnswSegment>(
-      new HnswSegment(dimension, std::move(ids), nodes, std::move(index)));
-} catch (const std::exception& error) {
-  return absl::InternalError(absl::StrCat("FAISS: ", error.what()));
+  return absl::OkStatus();
 }
 
 size_t HnswSegment::CountKept(const RowFilter& filter) const {
   if (filter.allowed == nullptr) {
-    return rows() - (filter.dead == nullptr ? 0 : filter.dead->count());
+    return rows_ - (filter.dead == nullptr ? 0 : filter.dead->count());
   }
   size_t kept = 0;
-  for (size_t row = 0; row < ids_.size(); ++row) {
+  for (size_t row = 0; row < rows_; ++row) {
     kept += filter.Keeps(row, ids_[row]) ? 1 : 0;
   }
   return kept;
@@ -180,119 +247,67 @@ bool HnswSegment::KeepsAnyRow(size_t node, const RowFilter& filter) const {
   return false;
 }
 
-std::vector<int64_t> HnswSegment::SearchGraph(const float* query, size_t width,
-                                              const RowFilter* filter) const {
-  NodeSelector selector(
-      [this, filter](size_t node) { return KeepsAnyRow(node, *filter); });
-  faiss::SearchParametersHNSW parameters;
-  parameters.efSearch = static_cast<int>(width);
-  if (filter != nullptr) parameters.sel = &selector;
-
-  // What IndexHNSW::search does for one query, without its update of process-
-  // wide counters, which concurrent searches would race for.
-  using Handler = faiss::HeapBlockResultHandler<faiss::HNSW::C>;
-  std::vector<float> distances(width);
-  std::vector<faiss::idx_t> found(width);
-  Handler handler(1, distances.data(), found.data(), width);
-  Handler::SingleResultHandler results(handler);
-  // HNSW looks for small distances.
-  faiss::NegativeDistanceComputer distance(
-      index_->storage->get_distance_computer());
-  faiss::VisitedTable visited(static_cast<int>(index_->ntotal));
-  results.begin(0);
-  distance.set_query(query);
-  index_->hnsw.search(distance, results, visited, &parameters);
-  results.end();
-  std::erase_if(found, [](faiss::idx_t node) { return node < 0; });
-  return found;
+std::vector<uint32_t> HnswSegment::ScanCodes(const int8_t* query, size_t width,
+                                             const RowFilter& filter) const {
+  struct Scored {
+    float score;
+    uint32_t node;
+  };
+  // The worst on top; of equal scores the later node.
+  const auto better = [](const Scored& a, const Scored& b) {
+    return a.score != b.score ? a.score > b.score : a.node < b.node;
+  };
+  std::vector<Scored> heap;
+  heap.reserve(width);
+  for (uint32_t node = 0; node < node_count_; ++node) {
+    if (!KeepsAnyRow(node, filter)) continue;
+    const Scored scored{ScoreCode(codes_, query, 1.0f, node), node};
+    if (heap.size() == width) {
+      if (!better(scored, heap.front())) continue;
+      std::pop_heap(heap.begin(), heap.end(), better);
+      heap.pop_back();
+    }
+    heap.push_back(scored);
+    std::push_heap(heap.begin(), heap.end(), better);
+  }
+  std::vector<uint32_t> nodes;
+  nodes.reserve(heap.size());
+  for (const Scored& scored : heap) nodes.push_back(scored.node);
+  return nodes;
 }
 
 void HnswSegment::Search(const float* query, size_t ef_search,
                          const RowFilter& filter, TopK& best) const {
   const size_t kept = CountKept(filter);
   if (kept == 0) return;
+  std::vector<int8_t> code(CodeBytes(dimension_));
+  EncodeVector(query, dimension_, code.data());
   // The graph is walked through nodes that the filter drops as well: widen the
   // walk by their share, so that as many kept rows are met as without a filter.
-  const size_t wanted = std::max(ef_search, 2 * std::min(best.limit(), rows()));
-  const size_t width = std::min(wanted * rows() / kept, first_rows_.size() - 1);
-  if (kept <= kRowsPerWidth * width) {
-    SearchExactly(*this, dimension_, query, filter, best);
-    return;
+  const size_t wanted = std::max(ef_search, 2 * std::min(best.limit(), rows_));
+  const size_t width = std::min(wanted * rows_ / kept, node_count_);
+  std::vector<uint32_t> found;
+  if (kept > kRowsPerWidth * width) {
+    const std::function<bool(size_t)> keeps = [&](size_t node) {
+      return KeepsAnyRow(node, filter);
+    };
+    found = graph_->Search(codes_, code.data(), width,
+                           kept < rows_ ? &keeps : nullptr);
   }
-  const std::vector<int64_t> found =
-      SearchGraph(query, width, kept < rows() ? &filter : nullptr);
   if (found.size() < std::min(best.limit(), width)) {
-    // The kept rows are not well connected: an answer that is short of results
-    // would look complete, so scan instead.
-    SearchExactly(*this, dimension_, query, filter, best);
-    return;
+    // Scanning is cheaper; or the kept rows are not well connected, and an
+    // answer that is short of results would look complete.
+    found = ScanCodes(code.data(), std::min(kScanWidth * wanted, node_count_),
+                      filter);
   }
-  for (const int64_t node : found) {
-    // FAISS scores four nodes at a time there, which rounds differently. Scored
-    // one by one, equal vectors tie whichever segment they are in.
+  for (const uint32_t node : found) {
+    // The same function, one vector at a time, as for a flat segment: equal
+    // vectors tie whichever segment they are in.
     const float score = faiss::fvec_inner_product(
-        query, vectors_ + static_cast<size_t>(node) * dimension_, dimension_);
+        query, vectors_ + node * dimension_, dimension_);
     for (uint32_t row = first_rows_[node]; row < first_rows_[node + 1]; ++row) {
       if (filter.Keeps(row, ids_[row])) best.Push(ids_[row], score);
     }
-  }
-}
-
-absl::Status HnswSegment::WriteVectors(EnvelopeWriter& writer) const {
-  if (absl::Status status =
-          writer.Append(nodes_.data(), nodes_.size() * sizeof(nodes_[0]));
-      !status.ok()) {
-    return status;
-  }
-  FaissWriter out(writer);
-  try {
-    faiss::write_index(index_.get(), &out);
-  } catch (const std::exception& error) {
-    if (!out.status().ok()) return out.status();
-    return absl::InternalError(absl::StrCat("FAISS: ", error.what()));
-  }
-  return out.status();
-}
-
-absl::StatusOr<std::shared_ptr<const HnswSegment>> HnswSegment::Read(
-    size_t dimension, std::vector<ChunkId> ids, EnvelopeReader& reader) {
-  if (ids.size() > reader.remaining() / sizeof(uint32_t)) {
-    return absl::DataLossError("too short for its rows");
-  }
-  std::vector<uint32_t> nodes(ids.size());
-  if (absl::Status status =
-          reader.Read(nodes.data(), nodes.size() * sizeof(nodes[0]));
-      !status.ok()) {
-    return status;
-  }
-  for (size_t row = 0; row < nodes.size(); ++row) {
-    const uint32_t previous = row == 0 ? 0 : nodes[row - 1];
-    if (nodes[row] != previous && (row == 0 || nodes[row] != previous + 1)) {
-      return absl::DataLossError("nodes out of order");
-    }
-  }
-  const size_t node_count = nodes.empty() ? 0 : size_t{nodes.back()} + 1;
-  FaissReader in(reader);
-  try {
-    std::unique_ptr<faiss::Index> read(faiss::read_index(&in));
-    auto* hnsw = dynamic_cast<faiss::IndexHNSWFlat*>(read.get());
-    if (hnsw == nullptr || hnsw->d != static_cast<int>(dimension) ||
-        hnsw->ntotal != static_cast<faiss::idx_t>(node_count) ||
-        hnsw->metric_type != faiss::METRIC_INNER_PRODUCT ||
-        hnsw->hnsw.levels.size() != node_count) {
-      return absl::DataLossError("not the HNSW graph of this segment");
-    }
-    const auto* storage = dynamic_cast<faiss::IndexFlat*>(hnsw->storage);
-    if (storage == nullptr ||
-        storage->codes.size() != node_count * dimension * sizeof(float)) {
-      return absl::DataLossError("not the vectors of this segment");
-    }
-    read.release();
-    return std::shared_ptr<const HnswSegment>(
-        new HnswSegment(dimension, std::move(ids), std::move(nodes),
-                        std::unique_ptr<faiss::IndexHNSWFlat>(hnsw)));
-  } catch (const std::exception& error) {
-    return absl::DataLossError(absl::StrCat("FAISS: ", error.what()));
   }
 }
 

@@ -28,7 +28,7 @@ struct ManifestHeader {
   uint64_t segments = 0;
 };
 
-struct SegmentHeader {
+struct ManifestEntryHeader {
   uint64_t file = 0;
   uint64_t file_bytes = 0;
   uint8_t digest[32] = {};
@@ -50,7 +50,7 @@ absl::Status Write(const std::string& path, const Manifest& manifest) {
       ManifestHeader{manifest.dimension, manifest.sequence, manifest.next_file,
                      manifest.segments.size()});
   for (const ManifestSegment& segment : manifest.segments) {
-    SegmentHeader header{
+    ManifestEntryHeader header{
         segment.file, segment.seal.file_bytes, {}, segment.dead.words().size()};
     std::memcpy(header.digest, segment.seal.digest.data(),
                 sizeof(header.digest));
@@ -109,7 +109,7 @@ absl::StatusOr<Manifest> ReadManifest(const std::string& directory) {
   manifest.sequence = header.sequence;
   manifest.next_file = header.next_file;
   for (uint64_t i = 0; i < header.segments; ++i) {
-    SegmentHeader item;
+    ManifestEntryHeader item;
     if (absl::Status status = (*reader)->ReadValue(item); !status.ok()) {
       return status;
     }
@@ -136,8 +136,9 @@ absl::StatusOr<Manifest> ReadManifest(const std::string& directory) {
   return manifest;
 }
 
-void RemoveOrphans(const std::string& directory, const Manifest& manifest) {
-  absl::flat_hash_set<std::string> listed;
+void RemoveOrphans(const std::string& directory, const Manifest& manifest,
+                   uint64_t keep) {
+  absl::flat_hash_set<std::string> listed = {SegmentName(keep)};
   for (const ManifestSegment& segment : manifest.segments) {
     listed.insert(SegmentName(segment.file));
   }
@@ -167,7 +168,7 @@ absl::Status RemoveAll(const std::string& directory) {
   if (absl::Status status = SyncDirectory(directory); !status.ok()) {
     return status;
   }
-  RemoveOrphans(directory, Manifest{});
+  RemoveOrphans(directory, Manifest{}, 0);
   return absl::OkStatus();
 }
 

@@ -42,8 +42,10 @@ absl::Status WriteManifest(const std::string& directory,
 absl::StatusOr<Manifest> ReadManifest(const std::string& directory);
 
 // Removes the index files that `manifest` does not list, such as those of a
-// commit that never finished. Other files are left alone.
-void RemoveOrphans(const std::string& directory, const Manifest& manifest);
+// commit that never finished, except the segment file `keep` (0: none). Other
+// files are left alone.
+void RemoveOrphans(const std::string& directory, const Manifest& manifest,
+                   uint64_t keep);
 
 // Removes the manifest, then everything it listed.
 absl::Status RemoveAll(const std::string& directory);

@@ -1,9 +1,10 @@
 // The background work of the dense index: sealing, compaction, merging.
+#include <malloc.h>
+
 #include <algorithm>
 #include <new>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "retrieval/dense/maintenance.h"
 #include "retrieval/dense/segmented_index.h"
 
@@ -37,21 +38,29 @@ void SegmentedIndex::Work() {
     changed_.wait(lock, [this] { return stop_ || !Plan().empty(); });
     if (stop_) return;
     working_ = true;
-    Rebuild rebuild = Begin(Plan());
-    lock.unlock();
-    auto result = Build(rebuild);
-    lock.lock();
-    working_ = false;
-    if (result.ok()) {
-      Install(rebuild, *std::move(result));
-    } else if (!stop_) {
-      // No memory, most likely. The segments stay as they are, searchable, and
-      // are tried again at the next start.
-      for (const Rebuild::Source& source : rebuild.sources) {
-        Entry* entry = Find(source.number);
-        if (entry != nullptr) entry->excluded = true;
+    {
+      Rebuild rebuild = Begin(Plan());
+      lock.unlock();
+      auto result = Build(rebuild);
+      lock.lock();
+      building_file_ = 0;
+      if (result.ok()) {
+        Install(rebuild, *std::move(result));
+      } else if (!stop_) {
+        // No memory or no room, most likely. The segments stay as they are,
+        // searchable, and are tried again at the next start.
+        for (const Rebuild::Source& source : rebuild.sources) {
+          Entry* entry = Find(source.number);
+          if (entry != nullptr) entry->excluded = true;
+        }
       }
     }
+    // What the sources held is free now, unless a search still reads them: to
+    // be given back, not kept for later.
+    lock.unlock();
+    malloc_trim(0);
+    lock.lock();
+    working_ = false;
     changed_.notify_all();
   }
 }
@@ -59,6 +68,7 @@ void SegmentedIndex::Work() {
 SegmentedIndex::Rebuild SegmentedIndex::Begin(
     const std::vector<size_t>& positions) {
   Rebuild rebuild;
+  rebuild.file = building_file_ = next_file_++;
   for (const size_t position : positions) {
     const Entry& entry = sealed_[position];
     rebuild.sources.push_back(
@@ -67,25 +77,31 @@ SegmentedIndex::Rebuild SegmentedIndex::Begin(
   return rebuild;
 }
 
-absl::StatusOr<std::shared_ptr<const HnswSegment>> SegmentedIndex::Build(
-    Rebuild& rebuild) const try {
+absl::StatusOr<HnswSegment::Built> SegmentedIndex::Build(Rebuild& rebuild) const
+    try {
   std::vector<SourceRow> rows;
-  absl::flat_hash_map<ChunkId, Rebuild::Origin> origins;
-  for (size_t i = 0; i < rebuild.sources.size(); ++i) {
+  std::vector<Rebuild::Origin> origins;
+  size_t count = 0;
+  for (const Rebuild::Source& source : rebuild.sources) {
+    count += source.segment->rows() - source.dead->count();
+  }
+  rows.reserve(count);
+  origins.reserve(count);
+  for (uint32_t i = 0; i < rebuild.sources.size(); ++i) {
     const Rebuild::Source& source = rebuild.sources[i];
-    for (size_t row = 0; row < source.segment->rows(); ++row) {
+    for (uint32_t row = 0; row < source.segment->rows(); ++row) {
       if (source.dead->Contains(row)) continue;
-      const ChunkId id = source.segment->id(row);
-      rows.push_back({id, source.segment->vector(row)});
-      origins[id] = {i, row};
+      rows.push_back({source.segment->id(row), source.segment->vector(row)});
+      origins.push_back({i, row});
     }
   }
-  auto result =
-      HnswSegment::Build(options_.dimension, options_.hnsw_m,
-                         options_.hnsw_ef_construction, std::move(rows), stop_);
+  auto result = HnswSegment::Build(
+      SegmentPath(directory_, rebuild.file), options_.dimension,
+      {options_.hnsw_m, options_.hnsw_ef_construction}, rows, stop_);
   if (!result.ok()) return result;
-  for (size_t row = 0; row < (*result)->rows(); ++row) {
-    rebuild.origins.push_back(origins.at((*result)->id(row)));
+  rebuild.origins.reserve(count);
+  for (const uint32_t row : result->order) {
+    rebuild.origins.push_back(origins[row]);
   }
   return result;
 } catch (const std::bad_alloc&) {
@@ -93,8 +109,11 @@ absl::StatusOr<std::shared_ptr<const HnswSegment>> SegmentedIndex::Build(
 }
 
 void SegmentedIndex::Install(const Rebuild& rebuild,
-                             std::shared_ptr<const HnswSegment> result) {
+                             HnswSegment::Built result) {
   Entry entry = NewEntry();
+  entry.file = rebuild.file;
+  entry.seal = result.seal;
+  entry.file_rows = result.segment->rows();
   // Rows deleted while the graph was being built. A source that is gone was
   // deleted as a whole.
   std::vector<const Entry*> sources;
@@ -111,13 +130,13 @@ void SegmentedIndex::Install(const Rebuild& rebuild,
     if (source == nullptr || source->dead.Contains(origin.row)) {
       entry.dead.Add(row);
     } else {
-      locations_[result->id(row)] =
+      locations_[result.segment->id(row)] =
           Location{entry.number, static_cast<uint32_t>(row)};
     }
   }
   entry.dead_changed = entry.dead.count() != published.count();
   entry.published_dead = std::make_shared<const DeadRows>(std::move(published));
-  entry.segment = std::move(result);
+  entry.segment = std::move(result.segment);
   std::erase_if(sealed_, [&rebuild](const Entry& old) {
     return std::any_of(rebuild.sources.begin(), rebuild.sources.end(),
                        [&old](const Rebuild::Source& source) {

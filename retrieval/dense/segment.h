@@ -6,9 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "retrieval/chunk_bitmap.h"
-#include "retrieval/dense/envelope.h"
 #include "retrieval/dense/top_k.h"
 #include "retrieval/types.h"
 
@@ -54,6 +52,14 @@ struct RowFilter {
 
 enum class SegmentKind : uint32_t { kFlat = 1, kHnsw = 2 };
 
+// How the body of a segment's file begins.
+struct SegmentHeader {
+  uint32_t kind = 0;  // SegmentKind
+  uint32_t dimension = 0;
+  uint64_t rows = 0;
+};
+static_assert(sizeof(SegmentHeader) == 16);
+
 // Thread-safe: immutable.
 class Segment {
  public:
@@ -68,8 +74,6 @@ class Segment {
   // `ef_search` is the width of a graph search. Throws what FAISS throws.
   virtual void Search(const float* query, size_t ef_search,
                       const RowFilter& filter, TopK& best) const = 0;
-  // Appends the vectors to a segment file; ids and lengths are written before.
-  virtual absl::Status WriteVectors(EnvelopeWriter& writer) const = 0;
 };
 
 }  // namespace braid::retrieval

@@ -1,4 +1,4 @@
-// A segment as a file: kind, dimension, ids, vectors, in an envelope.
+// A segment as a file: a SegmentHeader and what its kind needs, in an envelope.
 #ifndef BRAID_RETRIEVAL_DENSE_SEGMENT_FILE_H_
 #define BRAID_RETRIEVAL_DENSE_SEGMENT_FILE_H_
 
@@ -12,13 +12,14 @@
 
 namespace braid::retrieval {
 
-// Writes and syncs the file. On an error what is left of it is removed.
-absl::StatusOr<EnvelopeSeal> WriteSegmentFile(const std::string& path,
-                                              const Segment& segment,
-                                              size_t dimension);
+// Writes the rows as a flat segment and syncs the file. On an error what is
+// left of it is removed. (HnswSegment::Build writes its own.)
+absl::StatusOr<EnvelopeSeal> WriteFlatSegmentFile(const std::string& path,
+                                                  const Segment& rows,
+                                                  size_t dimension);
 
 // NOT_FOUND or DATA_LOSS unless it is the undamaged file with this seal.
-absl::StatusOr<std::shared_ptr<const Segment>> ReadSegmentFile(
+absl::StatusOr<std::shared_ptr<const Segment>> MapSegmentFile(
     const std::string& path, const EnvelopeSeal& seal, size_t dimension);
 
 }  // namespace braid::retrieval

@@ -43,7 +43,7 @@ absl::Status SegmentedIndex::Load() {
   for (size_t i = 0; i < manifest->segments.size(); ++i) {
     const ManifestSegment& listed = manifest->segments[i];
     const std::string path = SegmentPath(directory_, listed.file);
-    auto segment = ReadSegmentFile(path, listed.seal, options_.dimension);
+    auto segment = MapSegmentFile(path, listed.seal, options_.dimension);
     if (!segment.ok()) return segment.status();
     const Segment& rows = **segment;
 
@@ -82,7 +82,7 @@ absl::Status SegmentedIndex::Load() {
       sealed_.push_back(std::move(entry));
     }
   }
-  RemoveOrphans(directory_, *manifest);
+  RemoveOrphans(directory_, *manifest, 0);
   next_file_ = manifest->next_file;
   committed_ = *std::move(manifest);
   PublishEntries();
@@ -229,8 +229,8 @@ absl::Status SegmentedIndex::SaveEntry(Entry& entry, const Segment& rows) {
     return absl::OkStatus();
   }
   const uint64_t file = next_file_++;
-  auto seal =
-      WriteSegmentFile(SegmentPath(directory_, file), rows, options_.dimension);
+  auto seal = WriteFlatSegmentFile(SegmentPath(directory_, file), rows,
+                                   options_.dimension);
   if (!seal.ok()) return seal.status();
   entry.file = file;
   entry.seal = *seal;
@@ -243,9 +243,23 @@ absl::Status SegmentedIndex::Commit(Sequence sequence) {
   Manifest manifest;
   manifest.dimension = options_.dimension;
   manifest.sequence = sequence;
+  bool remapped = false;
   for (Entry& entry : sealed_) {
-    if (absl::Status status = SaveEntry(entry, *entry.segment); !status.ok()) {
-      return status;
+    if (entry.file == 0 || entry.file_rows != entry.segment->rows()) {
+      if (absl::Status status = SaveEntry(entry, *entry.segment);
+          !status.ok()) {
+        return status;
+      }
+      // From now on out of the file: what waits for the background thread does
+      // not fill the memory.
+      auto mapped = MapSegmentFile(SegmentPath(directory_, entry.file),
+                                   entry.seal, options_.dimension);
+      if (!mapped.ok()) {
+        entry.file = 0;  // not to be trusted: written again at the next try
+        return mapped.status();
+      }
+      entry.segment = *std::move(mapped);
+      remapped = true;
     }
     manifest.segments.push_back({entry.file, entry.seal, entry.dead});
   }
@@ -256,6 +270,7 @@ absl::Status SegmentedIndex::Commit(Sequence sequence) {
     }
     manifest.segments.push_back({tail_.file, tail_.seal, tail_.dead});
   }
+  if (remapped) PublishSnapshot();
   if (manifest.sequence != committed_.sequence ||
       manifest.segments != committed_.segments) {
     manifest.next_file = next_file_;
@@ -263,7 +278,7 @@ absl::Status SegmentedIndex::Commit(Sequence sequence) {
         !status.ok()) {
       return status;
     }
-    RemoveOrphans(directory_, manifest);
+    RemoveOrphans(directory_, manifest, building_file_);
     committed_ = std::move(manifest);
   }
   uncommitted_ = 0;

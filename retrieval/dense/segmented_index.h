@@ -56,7 +56,8 @@ class SegmentedIndex : public DenseIndex {
     std::shared_ptr<const DeadRows> published_dead;
     bool dead_changed = false;  // `dead` is ahead of `published_dead`
     bool excluded = false;      // see SealedState
-    // The file that holds the first `file_rows` rows; 0 for none.
+    // The file that holds the first `file_rows` rows; 0 for none. That of an
+    // HNSW segment is written when the segment is built.
     uint64_t file = 0;
     EnvelopeSeal seal;
     size_t file_rows = 0;
@@ -73,11 +74,12 @@ class SegmentedIndex : public DenseIndex {
       std::shared_ptr<const DeadRows> dead;
     };
     struct Origin {
-      size_t source = 0;
-      size_t row = 0;
+      uint32_t source = 0;
+      uint32_t row = 0;
     };
     std::vector<Source> sources;
     std::vector<Origin> origins;  // of the rows of the result
+    uint64_t file = 0;            // of the result
   };
 
   // All with mutex_ held, unless said otherwise.
@@ -100,10 +102,8 @@ class SegmentedIndex : public DenseIndex {
   void Work();  // the thread; takes mutex_
   Rebuild Begin(const std::vector<size_t>& positions);
   // Without mutex_.
-  absl::StatusOr<std::shared_ptr<const HnswSegment>> Build(
-      Rebuild& rebuild) const;
-  void Install(const Rebuild& rebuild,
-               std::shared_ptr<const HnswSegment> result);
+  absl::StatusOr<HnswSegment::Built> Build(Rebuild& rebuild) const;
+  void Install(const Rebuild& rebuild, HnswSegment::Built result);
 
   // Constant after construction.
   const std::string directory_;
@@ -123,6 +123,7 @@ class SegmentedIndex : public DenseIndex {
   uint64_t next_number_ = 1;
   Manifest committed_;
   uint64_t next_file_ = 1;
+  uint64_t building_file_ = 0;  // of a running rebuild; 0 for none
   size_t uncommitted_ = 0;
   bool working_ = false;
   std::atomic<bool> stop_ = false;  // also read by a build, without the lock

@@ -29,8 +29,8 @@ absl::Status SegmentedIndex::Verify() const try {
   }
   for (const ManifestSegment& listed : manifest->segments) {
     const absl::Status status =
-        ReadSegmentFile(SegmentPath(directory_, listed.file), listed.seal,
-                        options_.dimension)
+        MapSegmentFile(SegmentPath(directory_, listed.file), listed.seal,
+                       options_.dimension)
             .status();
     if (absl::IsNotFound(status)) return absl::DataLossError(status.message());
     if (!status.ok()) return status;
@@ -56,7 +56,7 @@ absl::StatusOr<DenseContents> ReadDenseIndex(
   contents.sequence = manifest->sequence;
   for (const ManifestSegment& listed : manifest->segments) {
     const std::string path = SegmentPath(directory, listed.file);
-    const auto segment = ReadSegmentFile(path, listed.seal, dimension);
+    const auto segment = MapSegmentFile(path, listed.seal, dimension);
     if (absl::IsNotFound(segment.status())) {
       return absl::DataLossError(segment.status().message());
     }

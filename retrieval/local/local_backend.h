@@ -26,7 +26,7 @@ struct LocalBackendOptions {
   int search_threads = 2;
   // A batch of log entries becomes visible at the latest after this.
   absl::Duration index_interval = absl::Milliseconds(100);
-  size_t seal_vectors = 16384;
+  size_t seal_vectors = 4096;
 };
 
 // Thread-safe. Each collection has one indexer thread that applies log entries

@@ -41,16 +41,16 @@ rocksdb::ColumnFamilyOptions FamilyOptions(
   table.format_version = 5;
 
   rocksdb::ColumnFamilyOptions options;
-  options.write_buffer_size = 8 << 20;
+  options.write_buffer_size = 4 << 20;
   options.compression = Compression(rocksdb::kLZ4Compression);
   if (family == kTexts) {
     options.compression = Compression(rocksdb::kZSTD);
-    options.write_buffer_size = 32 << 20;
+    options.write_buffer_size = 8 << 20;
     table.block_size = 16 << 10;
   } else if (family == kVectors) {
     // Unit vectors do not compress.
     options.compression = rocksdb::kNoCompression;
-    options.write_buffer_size = 32 << 20;
+    options.write_buffer_size = 8 << 20;
     table.block_size = 16 << 10;
   }
   options.bottommost_compression = options.compression;
@@ -96,8 +96,8 @@ rocksdb::DBOptions DatabaseOptions(const StoreOptions& options) {
   db.max_background_jobs = 2;
   db.max_open_files = 256;
   // Bounds memory (all memtables together) and the replay at the next open.
-  db.db_write_buffer_size = 96 << 20;
-  db.max_total_wal_size = 128 << 20;
+  db.db_write_buffer_size = 24 << 20;
+  db.max_total_wal_size = 64 << 20;
   db.track_and_verify_wals_in_manifest = true;
   // Blocks have checksums of their own; these cover what lies between them.
   db.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();

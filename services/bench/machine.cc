@@ -64,6 +64,8 @@ uint64_t PeakResidentBytes() { return StatusBytes("VmHWM"); }
 
 uint64_t ResidentBytes() { return StatusBytes("VmRSS"); }
 
+uint64_t AnonymousBytes() { return StatusBytes("RssAnon"); }
+
 double ProcessCpuSeconds() {
   timespec time = {};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);

@@ -16,6 +16,9 @@ Json DescribeMachine(int threads);
 bool ResetPeakResidentBytes();
 uint64_t PeakResidentBytes();
 uint64_t ResidentBytes();
+// What no file backs: heap and stacks. Pages of mapped files are the page
+// cache's, which the system takes back when it needs them.
+uint64_t AnonymousBytes();
 
 // CPU time of the whole process.
 double ProcessCpuSeconds();

@@ -1,4 +1,4 @@
-// `braid bench search|encode|ingest|generate`.
+// `braid bench search|dense|encode|ingest|generate`.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
@@ -89,6 +89,28 @@ void AddSearchBench(CLI::App* bench, CommonOptions* common, Action* action) {
   });
 }
 
+void AddDenseBench(CLI::App* bench, CommonOptions* common, Action* action) {
+  CLI::App* verb = bench->add_subcommand(
+      "dense", "Recall, latency and memory of the dense index at scale");
+  auto options = std::make_shared<BenchDenseOptions>();
+  verb->add_option("--rows", options->rows, "Synthetic vectors")
+      ->capture_default_str()
+      ->check(CLI::Range(100, 100'000'000));
+  verb->add_option("--dimension", options->dimension, "Values of each")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 4096));
+  verb->add_option("--queries", options->queries, "Searches per measurement")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  AddBasicFlags(verb, common);
+  verb->callback([options, action] {
+    *action = ToAction([options](const Config&, const ProgressSink& progress,
+                                 const Context& context) {
+      return BenchDense(*options, progress, context.signals->token());
+    });
+  });
+}
+
 void AddEncodeBench(CLI::App* bench, CommonOptions* common, Action* action) {
   CLI::App* verb = bench->add_subcommand(
       "encode",
@@ -116,6 +138,8 @@ void AddIngestBench(CLI::App* bench, CommonOptions* common, Action* action) {
       "ingest", "Documents per second with and without embedding, peak memory");
   auto options = std::make_shared<BenchIngestOptions>();
   AddDataset(verb, &options->dataset);
+  verb->add_flag("!--no-embedding", options->embed,
+                 "Only with vectors that cost nothing");
   AddBasicFlags(verb, common);
   AddEngineFlags(verb, common);
   verb->callback([options, action] {
@@ -187,6 +211,7 @@ void AddBench(CLI::App& app, CommonOptions* common, Action* action) {
       "bench", "Measure speed and memory, beside what the machine can do");
   bench->require_subcommand(1);
   AddSearchBench(bench, common, action);
+  AddDenseBench(bench, common, action);
   AddEncodeBench(bench, common, action);
   AddIngestBench(bench, common, action);
   AddGenerateBench(bench, common, action);

@@ -95,6 +95,22 @@ TEST(Bench, SearchPrintsItsFields) {
   EXPECT_GT(report["queries_per_second"]["2"], 0.0);
 }
 
+TEST(Bench, DensePrintsItsFields) {
+  const Output output =
+      RunBraid({"bench", "dense", "--rows", "20000", "--dimension", "16",
+                "--queries", "20", "--json"});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const Json report = output.LastJson();
+  EXPECT_EQ(report["hnsw_segments"], 1);
+  ASSERT_EQ(report["search"].size(), 4u);
+  for (const Json& row : report["search"]) {
+    EXPECT_GT(row["p50"], 0.0) << row;
+    EXPECT_GE(row["recall@10"], 0.9) << row;
+  }
+  EXPECT_GT(report["search_while_adding"]["p95"], 0.0);
+  EXPECT_GT(report["peak_anonymous_bytes"], 1 << 20);
+}
+
 TEST(Bench, IngestAndEncodePrintTheirFields) {
   const Output ingest =
       RunBraid({"bench", "ingest", "--dataset", kDataset, "--json"});

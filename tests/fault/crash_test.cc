@@ -246,7 +246,10 @@ class FaultCrashTest : public ::testing::Test {
       kill(child, SIGKILL);
       EXPECT_EQ(waitpid(child, &status, 0), child);
     }
-    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+    // A power cut takes the end off files that other threads may have mapped,
+    // and one of those may be the first to end the process.
+    EXPECT_TRUE(WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL ||
+                                        (cut && WTERMSIG(status) == SIGBUS)))
         << "the child ended by itself: " << status;
     return met;
   }
