@@ -18,6 +18,9 @@
 namespace braid::retrieval {
 namespace {
 
+// No key of kMeta begins like this.
+constexpr char kNeverWritten[] = "\xff";
+
 constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
     "default", "documents", "texts",    "chunks",
     "vectors", "log",       "requests", "retired"};
@@ -67,14 +70,22 @@ class NoLog : public rocksdb::Logger {
   void Logv(const char*, va_list) override {}
 };
 
-// After an error RocksDB tries again by itself at long intervals, and is busy
-// meanwhile. Here the next write tries: see Database::Write.
-class NoAutomaticRecovery : public rocksdb::EventListener {
+class WriteListener : public rocksdb::EventListener {
  public:
+  explicit WriteListener(std::shared_ptr<std::atomic<bool>> sealed)
+      : sealed_(std::move(sealed)) {}
+  // After an error RocksDB tries again by itself at long intervals, and is busy
+  // meanwhile. Here the next write tries: see Database::Write.
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
                             bool* automatic) override {
     *automatic = false;
   }
+  void OnMemTableSealed(const rocksdb::MemTableInfo&) override {
+    *sealed_ = true;
+  }
+
+ private:
+  const std::shared_ptr<std::atomic<bool>> sealed_;
 };
 
 // Whether the disk takes what a new log needs.
@@ -87,7 +98,9 @@ rocksdb::Status ProbeDisk(rocksdb::Env* env, const std::string& directory) {
   return status.ok() ? removed : status;
 }
 
-rocksdb::DBOptions DatabaseOptions(const StoreOptions& options) {
+rocksdb::DBOptions DatabaseOptions(
+    const StoreOptions& options,
+    const std::shared_ptr<std::atomic<bool>>& memtable_sealed) {
   rocksdb::DBOptions db;
   if (options.env != nullptr) db.env = options.env;
   db.create_if_missing = true;
@@ -102,7 +115,7 @@ rocksdb::DBOptions DatabaseOptions(const StoreOptions& options) {
   // Blocks have checksums of their own; these cover what lies between them.
   db.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
   db.info_log = std::make_shared<NoLog>();
-  db.listeners.push_back(std::make_shared<NoAutomaticRecovery>());
+  db.listeners.push_back(std::make_shared<WriteListener>(memtable_sealed));
   // Every acknowledged write is synced, so only the tail of the log may be
   // incomplete; anything else is a loss that has to be seen.
   db.wal_recovery_mode =
@@ -199,12 +212,15 @@ absl::StatusOr<std::shared_ptr<Database>> Database::Open(
   }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
+  // The memtables are empty after opening, too.
+  auto memtable_sealed = std::make_shared<std::atomic<bool>>(true);
+  const rocksdb::DBOptions db_options =
+      DatabaseOptions(options, memtable_sealed);
   const rocksdb::Status status =
-      options.read_only
-          ? rocksdb::DB::OpenForReadOnly(DatabaseOptions(options), directory,
-                                         descriptors, &handles, &db)
-          : rocksdb::DB::Open(DatabaseOptions(options), directory, descriptors,
-                              &handles, &db);
+      options.read_only ? rocksdb::DB::OpenForReadOnly(
+                              db_options, directory, descriptors, &handles, &db)
+                        : rocksdb::DB::Open(db_options, directory, descriptors,
+                                            &handles, &db);
   if (!status.ok()) {
     if (status.IsIOError() && absl::StrContains(status.ToString(), "LOCK")) {
       return absl::UnavailableError(absl::StrCat(
@@ -217,6 +233,7 @@ absl::StatusOr<std::shared_ptr<Database>> Database::Open(
   std::shared_ptr<Database> database(new Database());
   database->directory_ = directory;
   database->read_only_ = options.read_only;
+  database->memtable_sealed_ = std::move(memtable_sealed);
   database->db_.reset(db);
   std::copy(handles.begin(), handles.end(), database->families_.begin());
   return database;
@@ -246,10 +263,46 @@ void Database::Close() {
   if (whole) (void)WriteSeal(env, directory_);
 }
 
+// A log that could not be written is replaced when RocksDB resumes, but only if
+// a memtable holds something to be flushed: otherwise the next write meets the
+// broken log and ends the process (an assertion, in Debian's build). So there
+// always is something: the deletion of a key that never was, which needs no
+// log.
+rocksdb::Status Database::KeepMemtableFilled() const {
+  if (!memtable_sealed_->exchange(false)) return rocksdb::Status::OK();
+  rocksdb::WriteOptions options;
+  options.disableWAL = true;
+  const rocksdb::Status status =
+      db_->Delete(options, families_[kMeta], kNeverWritten);
+  if (!status.ok()) *memtable_sealed_ = true;
+  return status;
+}
+
+bool Database::MemtablesAreEmpty() const {
+  for (rocksdb::ColumnFamilyHandle* family : families_) {
+    uint64_t entries = 0;
+    if (db_->GetIntProperty(family,
+                            rocksdb::DB::Properties::kNumEntriesActiveMemTable,
+                            &entries) &&
+        entries > 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
 absl::Status Database::Write(rocksdb::WriteBatch* batch, bool sync,
                              absl::string_view what) const {
   const std::lock_guard<std::mutex> lock(failure_mutex_);
   if (!failure_.ok()) {
+    // The write that failed had begun with a new memtable.
+    if (MemtablesAreEmpty()) {
+      return absl::UnavailableError(absl::StrCat(
+          what,
+          ": the store's log is broken and the store must be opened "
+          "again: ",
+          failure_.ToString()));
+    }
     // A resumption that fails as well is not forgiven: RocksDB then refuses
     // writes until it is opened again. So the disk is asked first.
     const rocksdb::Status room = ProbeDisk(db_->GetEnv(), directory_);
@@ -259,6 +312,8 @@ absl::Status Database::Write(rocksdb::WriteBatch* batch, bool sync,
     if (resumed.IsBusy()) return FromRocksDb(failure_, what);
     if (!resumed.ok()) return FromRocksDb(resumed, what);
   }
+  failure_ = KeepMemtableFilled();
+  if (!failure_.ok()) return FromRocksDb(failure_, what);
   rocksdb::WriteOptions options;
   options.sync = sync;
   failure_ = db_->Write(options, batch);

@@ -3,6 +3,7 @@
 #define BRAID_RETRIEVAL_STORE_DATABASE_H_
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -100,9 +101,15 @@ class Database {
   // Flushes, closes, and seals what is on the disk then.
   void Close();
 
+  // Both with failure_mutex_ held.
+  rocksdb::Status KeepMemtableFilled() const;
+  bool MemtablesAreEmpty() const;
+
   mutable std::mutex failure_mutex_;
   // Of the last write; under failure_mutex_.
   mutable rocksdb::Status failure_;
+  // A memtable was closed since the last write. RocksDB's threads set it.
+  std::shared_ptr<std::atomic<bool>> memtable_sealed_;
   std::string directory_;
   bool read_only_ = false;
   std::unique_ptr<rocksdb::DB> db_;

@@ -169,6 +169,22 @@ TEST_F(FaultDiskTest, AFullDiskRefusesWritesAndRecovers) {
   }
 }
 
+TEST_F(FaultDiskTest, AFullDiskAtTheFirstWriteRecovers) {
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(Put().ok());
+  for (int round = 0; round < 3; ++round) {
+    // Nothing is in memory that would have to be flushed.
+    Open();
+    if (HasFatalFailure()) return;
+    full_ = true;
+    ASSERT_TRUE(absl::IsResourceExhausted(Put()));
+    ASSERT_TRUE(absl::IsResourceExhausted(Put()));
+    full_ = false;
+    ASSERT_TRUE(Put().ok());
+    ExpectWhole();
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST_F(FaultDiskTest, FailingCallsCrashNothingAndLoseNothing) {
   const uint64_t faults = Count(150, 10000);
   uint64_t written = 0;
