@@ -25,7 +25,7 @@ struct SourceRow {
 };
 
 struct HnswOptions {
-  int m = 32;
+  int m = 16;
   int ef_construction = 100;
 };
 
