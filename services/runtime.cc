@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "fusion/rerank/cross_encoder.h"
 #include "generation/answer/extractive_answerer.h"
 #include "generation/answer/generative_answerer.h"
 #include "retrieval/encoder/bert_encoder.h"
@@ -89,6 +90,12 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const Config& config) {
   auto backend = OpenBackend(config, parts.encoder.get());
   if (!backend.ok()) return backend.status();
   parts.backend = *std::move(backend);
+  if (!config.reranker_directory.empty()) {
+    auto reranker = fusion::CrossEncoder::Load(config.reranker_directory,
+                                               {.threads = Threads(config)});
+    if (!reranker.ok()) return reranker.status();
+    parts.reranker = *std::move(reranker);
+  }
   if (config.model_directory.empty()) {
     parts.answerer = generation::MakeExtractiveAnswerer(
         SimilarityOf(parts.encoder.get()), generation::ExtractiveOptions());

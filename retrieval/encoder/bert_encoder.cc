@@ -56,7 +56,8 @@ absl::StatusOr<std::unique_ptr<BertEncoder>> BertEncoder::Load(
   absl::StatusOr<SentenceConfig> sentence = ReadSentenceConfig(directory);
   if (!sentence.ok()) return sentence.status();
   const std::string& model_directory = sentence->model_directory;
-  absl::StatusOr<BertConfig> config = ReadBertConfig(model_directory);
+  absl::StatusOr<model::BertConfig> config =
+      model::ReadBertConfig(model_directory);
   if (!config.ok()) return config.status();
   absl::StatusOr<std::unique_ptr<model::Checkpoint>> checkpoint =
       model::Checkpoint::Open(model_directory);
@@ -95,8 +96,8 @@ absl::StatusOr<std::unique_ptr<BertEncoder>> BertEncoder::Load(
         tokenizer_path, ": post_processor adds no special tokens"));
   }
 
-  absl::StatusOr<std::unique_ptr<BertModel>> model =
-      BertModel::Load(*std::move(checkpoint), *config);
+  absl::StatusOr<std::unique_ptr<model::BertModel>> model =
+      model::BertModel::Load(*std::move(checkpoint), *config);
   if (!model.ok()) return model.status();
   encoder->model_ = *std::move(model);
   const std::string settings = absl::StrCat(
@@ -187,7 +188,7 @@ absl::Status BertEncoder::Pool(const float* hidden, size_t tokens,
 absl::Status BertEncoder::Embed(absl::Span<const absl::string_view> texts,
                                 float* out) const {
   const size_t dim = dimension();
-  BertModel::Workspace workspace;
+  model::BertModel::Workspace workspace;
   std::vector<float> hidden;
   std::vector<int32_t> batch;
   std::vector<size_t> offsets;
@@ -215,8 +216,9 @@ absl::Status BertEncoder::Embed(absl::Span<const absl::string_view> texts,
         ++end;
       }
       hidden.resize(std::max(hidden.size(), batch.size() * dim));
-      if (absl::Status s = model_->Forward(batch, offsets, pool_.get(),
-                                           &workspace, hidden.data());
+      if (absl::Status s =
+              model_->Forward({.ids = batch, .offsets = offsets}, pool_.get(),
+                              &workspace, hidden.data());
           !s.ok()) {
         return s;
       }

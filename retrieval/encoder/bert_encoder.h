@@ -13,9 +13,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "generation/layers/bert_model.h"
 #include "generation/text/tokenizer.h"
 #include "kernels/thread_pool.h"
-#include "retrieval/encoder/bert_model.h"
 #include "retrieval/encoder/encoder.h"
 #include "retrieval/encoder/sentence_config.h"
 
@@ -46,7 +46,7 @@ class BertEncoder : public Encoder {
   // The ids that Embed runs the model on.
   absl::StatusOr<std::vector<int32_t>> TokenIds(absl::string_view text) const;
 
-  const BertConfig& config() const { return model_->config(); }
+  const model::BertConfig& config() const { return model_->config(); }
 
  private:
   BertEncoder() = default;
@@ -57,7 +57,7 @@ class BertEncoder : public Encoder {
   Pooling pooling_ = Pooling::kMean;
   size_t max_tokens_ = 0;
   std::string fingerprint_;
-  std::unique_ptr<BertModel> model_;
+  std::unique_ptr<model::BertModel> model_;
   std::unique_ptr<model::Tokenizer> tokenizer_;
   std::unique_ptr<kernels::ThreadPool> pool_;
 };

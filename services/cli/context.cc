@@ -40,6 +40,10 @@ void AddEngineFlags(CLI::App* verb, CommonOptions* options) {
   verb->add_option("--encoder", options->encoder,
                    "Text encoder: a Hugging Face BERT-family directory")
       ->type_name("DIR");
+  verb->add_option("--reranker", options->reranker,
+                   "Cross-encoder that reorders what was found: a Hugging Face "
+                   "directory")
+      ->type_name("DIR");
   verb->add_option("--threads", options->threads,
                    "Arithmetic threads (default: all cores)")
       ->type_name("N")
@@ -53,6 +57,9 @@ absl::StatusOr<Config> LoadSettings(const CommonOptions& options) {
   if (!options.data.empty()) config->data_directory = options.data;
   if (!options.encoder.empty()) config->encoder_directory = options.encoder;
   if (!options.model.empty()) config->model_directory = options.model;
+  if (!options.reranker.empty()) {
+    config->reranker_directory = options.reranker;
+  }
   if (options.threads > 0) config->threads = options.threads;
   return config;
 }

@@ -27,6 +27,7 @@ struct CommonOptions {
   std::string address;
   std::string data;
   std::string encoder;
+  std::string reranker;
   std::string model;
   int threads = 0;
   double timeout_seconds = 0;
@@ -45,7 +46,8 @@ using Action = std::function<ExitCode(const Context&)>;
 void AddBasicFlags(CLI::App* verb, CommonOptions* options);
 // Adds the flags of a verb that talks to a server or opens a data directory.
 void AddConnectionFlags(CLI::App* verb, CommonOptions* options);
-// Adds `--encoder` and `--threads`, for what runs in this process.
+// Adds `--encoder`, `--reranker` and `--threads`, for what runs in this
+// process.
 void AddEngineFlags(CLI::App* verb, CommonOptions* options);
 
 // The configuration in effect: flags > BRAID_* > file > defaults.

@@ -17,6 +17,9 @@ struct Config {
   // (BRAID_CACHE or ~/.cache/braid, models/all-MiniLM-L6-v2).
   std::string encoder_directory;
   std::string model_directory;  // HF causal model; empty: extractive answers
+  // HF cross-encoder (BertForSequenceClassification, one label); empty: the
+  // fused order stands.
+  std::string reranker_directory;
   // The program that reads documents; empty for `braid-parse` beside `braid`.
   std::string parser_executable;
   int threads = 0;  // arithmetic threads; 0 for all cores

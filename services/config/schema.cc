@@ -24,6 +24,7 @@ std::vector<Setting> MakeSettings() {
       {"", "data_directory", &C::data_directory},
       {"", "encoder_directory", &C::encoder_directory},
       {"", "model_directory", &C::model_directory},
+      {"", "reranker_directory", &C::reranker_directory},
       {"", "parser_executable", &C::parser_executable},
       {"", "threads", &C::threads, 0, 1024},
       {"", "block_cache_mb", &C::block_cache_mb, 1, 1 << 20},

@@ -1,4 +1,4 @@
-#include "retrieval/encoder/bert_model.h"
+#include "generation/layers/bert_model.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,15 +17,15 @@ namespace {
 
 using ::testing::HasSubstr;
 
-absl::StatusOr<std::unique_ptr<BertModel>> LoadTiny(const TinyBert& tiny,
-                                                    const std::string& prefix,
-                                                    const BertConfig& config) {
+absl::StatusOr<std::unique_ptr<model::BertModel>> LoadTiny(
+    const TinyBert& tiny, const std::string& prefix,
+    const model::BertConfig& config) {
   const TempDirectory directory;
   directory.Write("model.safetensors", tiny.Safetensors(prefix));
   absl::StatusOr<std::unique_ptr<model::Checkpoint>> checkpoint =
       model::Checkpoint::Open(directory.path());
   if (!checkpoint.ok()) return checkpoint.status();
-  return BertModel::Load(*std::move(checkpoint), config);
+  return model::BertModel::Load(*std::move(checkpoint), config);
 }
 
 TEST(BertModel, AgreesWithScalarForwardPassForEachSequence) {
@@ -46,10 +46,12 @@ TEST(BertModel, AgreesWithScalarForwardPassForEachSequence) {
     ASSERT_TRUE(model.ok()) << model.status();
     const size_t dim = tiny.config().hidden_size;
     std::vector<float> hidden(ids.size() * dim);
-    BertModel::Workspace workspace;
+    model::BertModel::Workspace workspace;
     kernels::ThreadPool pool(2);
-    ASSERT_TRUE(
-        (*model)->Forward(ids, offsets, &pool, &workspace, hidden.data()).ok());
+    ASSERT_TRUE((*model)
+                    ->Forward({.ids = ids, .offsets = offsets}, &pool,
+                              &workspace, hidden.data())
+                    .ok());
     for (size_t s = 0; s < sequences.size(); ++s) {
       const std::vector<double> expected = tiny.Forward(sequences[s]);
       for (size_t i = 0; i < expected.size(); ++i) {
@@ -65,16 +67,49 @@ TEST(BertModel, RefusesIdsAndLengthsThatItHasNoRowsFor) {
   auto model = LoadTiny(tiny, "", tiny.config());
   ASSERT_TRUE(model.ok()) << model.status();
   std::vector<float> hidden(17 * 12);
-  BertModel::Workspace workspace;
-  const auto run = [&](const std::vector<int32_t>& ids) {
+  model::BertModel::Workspace workspace;
+  const auto run = [&](const std::vector<int32_t>& ids,
+                       const std::vector<uint8_t>& types = {}) {
     const std::vector<size_t> offsets = {0, ids.size()};
-    return (*model)->Forward(ids, offsets, nullptr, &workspace, hidden.data());
+    return (*model)->Forward({.ids = ids, .offsets = offsets, .types = types},
+                             nullptr, &workspace, hidden.data());
   };
   EXPECT_TRUE(run({2, 3}).ok());
   EXPECT_THAT(std::string(run({2, 8, 3}).message()), HasSubstr("token id 8"));
   EXPECT_THAT(std::string(run({2, -1, 3}).message()), HasSubstr("token id -1"));
   EXPECT_THAT(std::string(run(std::vector<int32_t>(17, 2)).message()),
               HasSubstr("17 tokens"));
+  EXPECT_TRUE(run({2, 3}, {0, 1}).ok());
+  EXPECT_THAT(std::string(run({2, 3}, {0, 2}).message()),
+              HasSubstr("token type 2"));
+  EXPECT_THAT(std::string(run({2, 3}, {0}).message()),
+              HasSubstr("1 token types for 2 tokens"));
+}
+
+TEST(BertModel, FirstTokensAloneAreTheSame) {
+  const TinyBert tiny;
+  const std::vector<int32_t> ids = {2, 4, 7, 3, 6, 2, 5, 5, 6, 3};
+  const std::vector<uint8_t> types = {0, 0, 1, 1, 1, 0, 0, 1, 1, 1};
+  const std::vector<size_t> offsets = {0, 4, 5, 10};
+  auto model = LoadTiny(tiny, "", tiny.config());
+  ASSERT_TRUE(model.ok()) << model.status();
+  const size_t dim = tiny.config().hidden_size;
+  std::vector<float> all(ids.size() * dim);
+  std::vector<float> first(ids.size() * dim);
+  model::BertModel::Workspace workspace;
+  model::BertModel::Input input{.ids = ids, .offsets = offsets, .types = types};
+  ASSERT_TRUE((*model)->Forward(input, nullptr, &workspace, all.data()).ok());
+  input.first_only = true;
+  ASSERT_TRUE((*model)->Forward(input, nullptr, &workspace, first.data()).ok());
+  for (size_t s = 0; s + 1 < offsets.size(); ++s) {
+    const std::vector<double> expected = tiny.Forward(
+        {ids.begin() + offsets[s], ids.begin() + offsets[s + 1]},
+        {types.begin() + offsets[s], types.begin() + offsets[s + 1]});
+    for (size_t i = 0; i < dim; ++i) {
+      EXPECT_EQ(first[s * dim + i], all[offsets[s] * dim + i]);
+      EXPECT_NEAR(first[s * dim + i], expected[i], 2e-5);
+    }
+  }
 }
 
 TEST(BertModel, NamesTheTensorThatDoesNotFit) {
@@ -86,14 +121,14 @@ TEST(BertModel, NamesTheTensorThatDoesNotFit) {
               HasSubstr("encoder.layer.1.output.dense.bias"));
 
   const TinyBert tiny;
-  BertConfig wider = tiny.config();
+  model::BertConfig wider = tiny.config();
   wider.intermediate_size = 24;
   status = LoadTiny(tiny, "", wider).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("encoder.layer.0.intermediate.dense.weight"));
 
-  BertConfig more_words = tiny.config();
+  model::BertConfig more_words = tiny.config();
   more_words.vocab_size = 9;
   status = LoadTiny(tiny, "", more_words).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);

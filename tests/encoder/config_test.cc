@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "generation/layers/bert_config.h"
 #include "nlohmann/json.hpp"
-#include "retrieval/encoder/bert_config.h"
 #include "retrieval/encoder/bert_encoder.h"
 #include "retrieval/encoder/sentence_config.h"
 #include "tests/encoder/tiny_bert.h"
@@ -24,14 +24,15 @@ absl::Status ReadWith(const char* field, const nlohmann::json& value) {
   }
   const TempDirectory directory;
   directory.Write("config.json", json.dump());
-  return ReadBertConfig(directory.path()).status();
+  return model::ReadBertConfig(directory.path()).status();
 }
 
 TEST(ReadBertConfig, ReadsEveryField) {
   const TinyBert tiny;
   const TempDirectory directory;
   directory.Write("config.json", tiny.ConfigJson());
-  const absl::StatusOr<BertConfig> config = ReadBertConfig(directory.path());
+  const absl::StatusOr<model::BertConfig> config =
+      model::ReadBertConfig(directory.path());
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->vocab_size, 8);
   EXPECT_EQ(config->hidden_size, 12);

@@ -103,9 +103,12 @@ std::string TinyBert::Safetensors(const std::string& prefix) const {
     const size_t begin = data.size();
     data.append(reinterpret_cast<const char*>(tensor.values.data()),
                 tensor.values.size() * sizeof(float));
-    header[prefix + name] = {{"dtype", "F32"},
-                             {"shape", tensor.shape},
-                             {"data_offsets", {begin, data.size()}}};
+    // A classifier stands beside the model, not in it.
+    const bool head = name.rfind("classifier.", 0) == 0;
+    header[head ? name : prefix + name] = {
+        {"dtype", "F32"},
+        {"shape", tensor.shape},
+        {"data_offsets", {begin, data.size()}}};
   }
   const std::string text = header.dump();
   const uint64_t size = text.size();
@@ -229,7 +232,8 @@ std::vector<double> TinyBert::Attend(const std::vector<double>& q,
   return out;
 }
 
-std::vector<double> TinyBert::Forward(const std::vector<int32_t>& ids) const {
+std::vector<double> TinyBert::Forward(const std::vector<int32_t>& ids,
+                                      const std::vector<uint8_t>& types) const {
   const size_t dim = config_.hidden_size;
   const auto row = [&](const char* table, size_t index, size_t i) {
     return tensors_.at(absl::StrCat("embeddings.", table, ".weight"))
@@ -238,9 +242,10 @@ std::vector<double> TinyBert::Forward(const std::vector<int32_t>& ids) const {
   std::vector<double> x;
   for (size_t t = 0; t < ids.size(); ++t) {
     for (size_t i = 0; i < dim; ++i) {
-      x.push_back(static_cast<double>(row("word_embeddings", ids[t], i)) +
-                  row("position_embeddings", t, i) +
-                  row("token_type_embeddings", 0, i));
+      x.push_back(
+          static_cast<double>(row("word_embeddings", ids[t], i)) +
+          row("position_embeddings", t, i) +
+          row("token_type_embeddings", types.empty() ? 0 : types[t], i));
     }
   }
   const auto add = [](const std::vector<double>& a, std::vector<double>* b) {

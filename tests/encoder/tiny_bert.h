@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "retrieval/encoder/bert_config.h"
+#include "generation/layers/bert_config.h"
 
 namespace braid::retrieval {
 
@@ -38,7 +38,7 @@ class TinyBert {
   // the vocabulary of TokenizerJson.
   TinyBert();
 
-  const BertConfig& config() const { return config_; }
+  const model::BertConfig& config() const { return config_; }
   std::map<std::string, TinyTensor>& tensors() { return tensors_; }
 
   std::string ConfigJson() const;
@@ -48,18 +48,21 @@ class TinyBert {
   // the piece "##ish".
   static std::string TokenizerJson();
 
-  // Hidden vectors [ids.size(), hidden_size] of one sequence.
-  std::vector<double> Forward(const std::vector<int32_t>& ids) const;
-
- private:
+  // Hidden vectors [ids.size(), hidden_size] of one sequence; without `types`
+  // all of type 0.
+  std::vector<double> Forward(const std::vector<int32_t>& ids,
+                              const std::vector<uint8_t>& types = {}) const;
+  // x W^T + b of a tensor's weight and bias, for each row of x.
   std::vector<double> Linear(const std::string& name,
                              const std::vector<double>& x) const;
+
+ private:
   void Normalize(const std::string& name, std::vector<double>* x) const;
   std::vector<double> Attend(const std::vector<double>& q,
                              const std::vector<double>& k,
                              const std::vector<double>& v) const;
 
-  BertConfig config_;
+  model::BertConfig config_;
   std::map<std::string, TinyTensor> tensors_;
 };
 

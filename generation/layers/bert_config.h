@@ -1,13 +1,13 @@
 // The shape of a BERT-family model, from `config.json`.
-#ifndef BRAID_RETRIEVAL_ENCODER_BERT_CONFIG_H_
-#define BRAID_RETRIEVAL_ENCODER_BERT_CONFIG_H_
+#ifndef BRAID_GENERATION_LAYERS_BERT_CONFIG_H_
+#define BRAID_GENERATION_LAYERS_BERT_CONFIG_H_
 
 #include <cstdint>
 #include <string>
 
 #include "absl/status/statusor.h"
 
-namespace braid::retrieval {
+namespace braid::model {
 
 struct BertConfig {
   int64_t vocab_size = 0;
@@ -26,6 +26,6 @@ struct BertConfig {
 // plain BERT with exact GELU and absolute positions.
 absl::StatusOr<BertConfig> ReadBertConfig(const std::string& directory);
 
-}  // namespace braid::retrieval
+}  // namespace braid::model
 
-#endif  // BRAID_RETRIEVAL_ENCODER_BERT_CONFIG_H_
+#endif  // BRAID_GENERATION_LAYERS_BERT_CONFIG_H_

@@ -1,4 +1,4 @@
-#include "retrieval/encoder/bert_model.h"
+#include "generation/layers/bert_model.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,22 +11,21 @@
 #include "kernels/elementwise.h"
 #include "kernels/norm.h"
 
-namespace braid::retrieval {
+namespace braid::model {
 namespace {
 
 constexpr char kWordEmbeddings[] = "embeddings.word_embeddings";
 
 // Row `row` of a [rows, width] table, widened to f32.
-void ReadRow(const model::TensorView& table, int64_t row, int64_t width,
-             float* out) {
+void ReadRow(const TensorView& table, int64_t row, int64_t width, float* out) {
   const uint64_t row_bytes = table.bytes / table.shape[0];
-  model::WidenToF32(table.dtype, table.data + row * row_bytes, width, out);
+  WidenToF32(table.dtype, table.data + row * row_bytes, width, out);
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BertModel>> BertModel::Load(
-    std::unique_ptr<model::Checkpoint> checkpoint, const BertConfig& config) {
+    std::unique_ptr<Checkpoint> checkpoint, const BertConfig& config) {
   auto model = std::unique_ptr<BertModel>(new BertModel());
   model->config_ = config;
   model->checkpoint_ = std::move(checkpoint);
@@ -41,7 +40,7 @@ absl::Status BertModel::LoadTensors() {
   if (checkpoint_->Find(absl::StrCat(kWordEmbeddings, ".weight")) == nullptr) {
     prefix_ = "bert.";
   }
-  absl::StatusOr<const model::TensorView*> table =
+  absl::StatusOr<const TensorView*> table =
       FindTable(kWordEmbeddings, config_.vocab_size);
   if (!table.ok()) return table.status();
   word_embeddings_ = *table;
@@ -51,8 +50,11 @@ absl::Status BertModel::LoadTensors() {
   table =
       FindTable("embeddings.token_type_embeddings", config_.type_vocab_size);
   if (!table.ok()) return table.status();
-  type_embedding_.resize(config_.hidden_size);
-  ReadRow(**table, 0, config_.hidden_size, type_embedding_.data());
+  type_embeddings_.resize(config_.type_vocab_size * config_.hidden_size);
+  for (int64_t type = 0; type < config_.type_vocab_size; ++type) {
+    ReadRow(**table, type, config_.hidden_size,
+            type_embeddings_.data() + type * config_.hidden_size);
+  }
   if (absl::Status s = LoadNorm("embeddings.LayerNorm", &embedding_norm_);
       !s.ok()) {
     return s;
@@ -64,14 +66,14 @@ absl::Status BertModel::LoadTensors() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<const model::TensorView*> BertModel::FindTable(
-    const std::string& name, int64_t rows) const {
+absl::StatusOr<const TensorView*> BertModel::FindTable(const std::string& name,
+                                                       int64_t rows) const {
   const std::string full = absl::StrCat(prefix_, name, ".weight");
-  const model::TensorView* table = checkpoint_->Find(full);
+  const TensorView* table = checkpoint_->Find(full);
   if (table == nullptr) {
     return absl::NotFoundError(absl::StrCat("tensor ", full, " is missing"));
   }
-  if (table->dtype == model::DType::kOther) {
+  if (table->dtype == DType::kOther) {
     return absl::InvalidArgumentError(
         absl::StrCat("tensor ", full, " has type ", table->dtype_name,
                      "; F32, F16 and BF16 can be read"));
@@ -176,9 +178,12 @@ void BertModel::Normalize(const Norm& norm, size_t rows, float* x,
                      pool);
 }
 
-absl::Status BertModel::EmbedTokens(absl::Span<const int32_t> ids,
-                                    absl::Span<const size_t> offsets,
-                                    float* out) const {
+absl::Status BertModel::EmbedTokens(const Input& input, float* out) const {
+  const auto& [ids, offsets, types, first_only] = input;
+  if (!types.empty() && types.size() != ids.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(types.size(), " token types for ", ids.size(), " tokens"));
+  }
   const int64_t hidden = config_.hidden_size;
   std::vector<float> row(hidden);
   for (size_t s = 0; s + 1 < offsets.size(); ++s) {
@@ -198,7 +203,14 @@ absl::Status BertModel::EmbedTokens(absl::Span<const int32_t> ids,
       float* to = out + (offsets[s] + t) * hidden;
       ReadRow(*word_embeddings_, id, hidden, to);
       // The order of additions is that of the reference implementation.
-      kernels::AddScaled(1.0f, type_embedding_.data(), to, hidden);
+      const int64_t type = types.empty() ? 0 : types[offsets[s] + t];
+      if (type >= config_.type_vocab_size) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("token type ", type, " of a model that has ",
+                         config_.type_vocab_size));
+      }
+      kernels::AddScaled(1.0f, type_embeddings_.data() + type * hidden, to,
+                         hidden);
       ReadRow(*position_embeddings_, t, hidden, row.data());
       kernels::AddScaled(1.0f, row.data(), to, hidden);
     }
@@ -206,13 +218,12 @@ absl::Status BertModel::EmbedTokens(absl::Span<const int32_t> ids,
   return absl::OkStatus();
 }
 
-absl::Status BertModel::Forward(absl::Span<const int32_t> ids,
-                                absl::Span<const size_t> offsets,
-                                kernels::ThreadPool* pool, Workspace* workspace,
-                                float* out) const {
-  if (ids.empty()) return absl::OkStatus();
-  if (absl::Status s = EmbedTokens(ids, offsets, out); !s.ok()) return s;
-  const size_t tokens = ids.size();
+absl::Status BertModel::Forward(const Input& input, kernels::ThreadPool* pool,
+                                Workspace* workspace, float* out) const {
+  if (input.ids.empty()) return absl::OkStatus();
+  if (absl::Status s = EmbedTokens(input, out); !s.ok()) return s;
+  const size_t sequences = input.offsets.size() - 1;
+  size_t tokens = input.ids.size();
   const size_t hidden = config_.hidden_size;
   const size_t inner = config_.intermediate_size;
   Normalize(embedding_norm_, tokens, out, pool);
@@ -252,14 +263,25 @@ absl::Status BertModel::Forward(absl::Span<const int32_t> ids,
          .k = wide_buffer + hidden,
          .v = wide_buffer + 2 * hidden,
          .ld = 3 * hidden,
-         .offsets = offsets.data(),
-         .num_sequences = offsets.size() - 1,
+         .offsets = input.offsets.data(),
+         .num_sequences = sequences,
          .heads = static_cast<size_t>(config_.num_heads),
          .head_dim = head_dim,
          .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
          .out = context,
          .ldo = hidden},
         pool);
+    if (input.first_only && &layer == &layers_.back()) {
+      // Rows move towards the front, so none is overwritten before it is read.
+      for (size_t s = 0; s < sequences; ++s) {
+        const size_t first = input.offsets[s];
+        std::memmove(context + s * hidden, context + first * hidden,
+                     hidden * sizeof(float));
+        std::memmove(out + s * hidden, out + first * hidden,
+                     hidden * sizeof(float));
+      }
+      tokens = sequences;
+    }
     product(layer.attention_output, context, out, out,
             kernels::Activation::kNone);
     Normalize(layer.attention_norm, tokens, out, pool);
@@ -271,4 +293,4 @@ absl::Status BertModel::Forward(absl::Span<const int32_t> ids,
   return absl::OkStatus();
 }
 
-}  // namespace braid::retrieval
+}  // namespace braid::model

@@ -1,4 +1,4 @@
-#include "retrieval/encoder/bert_config.h"
+#include "generation/layers/bert_config.h"
 
 #include <string>
 #include <utility>
@@ -8,7 +8,7 @@
 #include "generation/checkpoint/json_file.h"
 #include "nlohmann/json.hpp"
 
-namespace braid::retrieval {
+namespace braid::model {
 namespace {
 
 constexpr uint64_t kMaxConfigBytes = 1'000'000;
@@ -45,9 +45,9 @@ absl::Status RequireValue(const nlohmann::json& json, const std::string& path,
   }
   const std::string& found = it->get_ref<const std::string&>();
   if (found != value) {
-    return absl::UnimplementedError(absl::StrCat(
-        path, ": ", field, " \"", found.substr(0, 80),
-        "\" is not supported by the text encoder; only \"", value, "\" is"));
+    return absl::UnimplementedError(
+        absl::StrCat(path, ": ", field, " \"", found.substr(0, 80),
+                     "\" is not supported; only \"", value, "\" is"));
   }
   return absl::OkStatus();
 }
@@ -56,8 +56,7 @@ absl::Status RequireValue(const nlohmann::json& json, const std::string& path,
 
 absl::StatusOr<BertConfig> ReadBertConfig(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/config.json");
-  absl::StatusOr<nlohmann::json> json =
-      model::ReadJsonObject(path, kMaxConfigBytes);
+  absl::StatusOr<nlohmann::json> json = ReadJsonObject(path, kMaxConfigBytes);
   if (!json.ok()) return json.status();
   if (!json->contains("model_type")) {
     return absl::InvalidArgumentError(
@@ -108,4 +107,4 @@ absl::StatusOr<BertConfig> ReadBertConfig(const std::string& directory) {
   return config;
 }
 
-}  // namespace braid::retrieval
+}  // namespace braid::model

@@ -1,6 +1,6 @@
 // The BERT transformer in f32: token ids in, one hidden vector per token out.
-#ifndef BRAID_RETRIEVAL_ENCODER_BERT_MODEL_H_
-#define BRAID_RETRIEVAL_ENCODER_BERT_MODEL_H_
+#ifndef BRAID_GENERATION_LAYERS_BERT_MODEL_H_
+#define BRAID_GENERATION_LAYERS_BERT_MODEL_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -12,11 +12,11 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "generation/checkpoint/checkpoint.h"
+#include "generation/layers/bert_config.h"
 #include "kernels/gemm.h"
 #include "kernels/thread_pool.h"
-#include "retrieval/encoder/bert_config.h"
 
-namespace braid::retrieval {
+namespace braid::model {
 
 // Immutable after loading; safe to share between threads. Holds the layer
 // weights packed, about 4 bytes per parameter; embedding tables stay in the
@@ -36,20 +36,27 @@ class BertModel {
   // INVALID_ARGUMENT or NOT_FOUND naming the tensor if the checkpoint does not
   // fit `config`.
   static absl::StatusOr<std::unique_ptr<BertModel>> Load(
-      std::unique_ptr<model::Checkpoint> checkpoint, const BertConfig& config);
+      std::unique_ptr<Checkpoint> checkpoint, const BertConfig& config);
 
   const BertConfig& config() const { return config_; }
-  const model::Checkpoint& checkpoint() const { return *checkpoint_; }
+  const Checkpoint& checkpoint() const { return *checkpoint_; }
 
-  // Runs sequences that lie one after another in `ids` (each of its own
-  // position 0 and token type 0): sequence s is [offsets[s], offsets[s + 1]).
-  // Writes [ids.size(), hidden_size] to `out`. Working memory is about
-  // 20 KB per token at 384 x 1536. Every sequence must have 1 to max_positions
-  // tokens; INVALID_ARGUMENT for an id outside the vocabulary.
-  absl::Status Forward(absl::Span<const int32_t> ids,
-                       absl::Span<const size_t> offsets,
-                       kernels::ThreadPool* pool, Workspace* workspace,
-                       float* out) const;
+  // Sequences that lie one after another in `ids`, each from position 0 on:
+  // sequence s is [offsets[s], offsets[s + 1]), 1 to max_positions tokens.
+  struct Input {
+    absl::Span<const int32_t> ids;
+    absl::Span<const size_t> offsets;  // [sequences + 1]
+    absl::Span<const uint8_t> types;   // token types, [ids]; empty: all 0
+    // Only the first token of each sequence is wanted, as by a classifier: the
+    // last layer computes no other.
+    bool first_only = false;
+  };
+  // Writes the hidden vectors to `out`, which has room for [ids, hidden_size]:
+  // as many rows, or with `first_only` one per sequence. Working memory is
+  // about 20 KB per token at 384 x 1536. INVALID_ARGUMENT for an id outside the
+  // vocabulary or a type that the model has not.
+  absl::Status Forward(const Input& input, kernels::ThreadPool* pool,
+                       Workspace* workspace, float* out) const;
 
  private:
   struct Linear {
@@ -71,8 +78,8 @@ class BertModel {
 
   BertModel() = default;
   absl::Status LoadTensors();
-  absl::StatusOr<const model::TensorView*> FindTable(const std::string& name,
-                                                     int64_t rows) const;
+  absl::StatusOr<const TensorView*> FindTable(const std::string& name,
+                                              int64_t rows) const;
   absl::Status ReadLinear(const std::string& name, int64_t out, int64_t in,
                           std::vector<float>* weights,
                           std::vector<float>* bias) const;
@@ -82,19 +89,18 @@ class BertModel {
   absl::Status LoadLayer(int64_t index, Layer* layer) const;
   void Normalize(const Norm& norm, size_t rows, float* x,
                  kernels::ThreadPool* pool) const;
-  absl::Status EmbedTokens(absl::Span<const int32_t> ids,
-                           absl::Span<const size_t> offsets, float* out) const;
+  absl::Status EmbedTokens(const Input& input, float* out) const;
 
   BertConfig config_;
-  std::unique_ptr<model::Checkpoint> checkpoint_;
+  std::unique_ptr<Checkpoint> checkpoint_;
   std::string prefix_;  // "" or "bert."
-  const model::TensorView* word_embeddings_ = nullptr;
-  const model::TensorView* position_embeddings_ = nullptr;
-  std::vector<float> type_embedding_;  // of type 0
+  const TensorView* word_embeddings_ = nullptr;
+  const TensorView* position_embeddings_ = nullptr;
+  std::vector<float> type_embeddings_;  // [type_vocab_size, hidden_size]
   Norm embedding_norm_;
   std::vector<Layer> layers_;
 };
 
-}  // namespace braid::retrieval
+}  // namespace braid::model
 
-#endif  // BRAID_RETRIEVAL_ENCODER_BERT_MODEL_H_
+#endif  // BRAID_GENERATION_LAYERS_BERT_MODEL_H_
