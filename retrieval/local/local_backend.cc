@@ -215,9 +215,10 @@ class Backend : public LocalBackend {
   }
 
   absl::StatusOr<DataReport> Verify(bool repair, absl::Time deadline,
-                                    const std::stop_token& stop) override {
+                                    const std::stop_token& stop,
+                                    const VerifyWatcher& progress) override {
     DataReport report;
-    absl::StatusOr<StoreReport> store = store_->Verify(stop);
+    absl::StatusOr<StoreReport> store = store_->Verify(stop, progress);
     if (!store.ok()) return store.status();
     report.store = *std::move(store);
     std::map<std::string, std::shared_ptr<Collection>> collections;

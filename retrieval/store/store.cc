@@ -222,8 +222,9 @@ class RocksStore : public Store {
   }
 
   absl::StatusOr<StoreReport> Verify(
-      const std::stop_token& stop) const override {
-    return VerifyStore(database_, stop);
+      const std::stop_token& stop,
+      const VerifyWatcher& progress) const override {
+    return VerifyStore(database_, stop, progress);
   }
 
   absl::Status Checkpoint(const std::string& directory) const override {

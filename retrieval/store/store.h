@@ -84,6 +84,15 @@ struct StoreReport {
   bool whole() const { return damage_count == 0; }
 };
 
+// How far a check of the whole store is.
+struct VerifyProgress {
+  uint64_t documents = 0;  // read, and whole
+  uint64_t damaged = 0;    // documents that are not
+  uint64_t total = 0;      // documents there are
+};
+// Called now and then, from the thread that checks.
+using VerifyWatcher = std::function<void(const VerifyProgress&)>;
+
 // One entry of the operation log.
 struct LogEntry {
   enum class Kind { kPut, kDelete, kPatch };
@@ -226,8 +235,9 @@ class Store {
   // Compares every file with its checksum, reads every record, and checks that
   // documents, texts, chunks, vectors, counters and log fit each other. Writes
   // may go on meanwhile. An error only if it could not run (CANCELLED).
+  // `progress` may be null.
   virtual absl::StatusOr<StoreReport> Verify(
-      const std::stop_token& stop) const = 0;
+      const std::stop_token& stop, const VerifyWatcher& progress) const = 0;
   // Makes `directory`, which must not exist on the same file system, a complete
   // store as of one moment, by hard links: fast, and safe while writes go on.
   virtual absl::Status Checkpoint(const std::string& directory) const = 0;

@@ -24,6 +24,7 @@ namespace {
 constexpr size_t kMaxDamage = 1000;
 constexpr size_t kReadBytes = size_t{1} << 20;
 constexpr size_t kLogBatch = 4096;
+constexpr uint64_t kProgressDocuments = 64;
 
 absl::Status Cancelled() {
   return absl::CancelledError("the check was stopped");
@@ -32,8 +33,11 @@ absl::Status Cancelled() {
 class Verifier {
  public:
   Verifier(const std::shared_ptr<const Database>& database,
-           const std::stop_token& stop)
-      : database_(database), stop_(stop), snapshot_(database) {}
+           const std::stop_token& stop, const VerifyWatcher& progress)
+      : database_(database),
+        stop_(stop),
+        progress_(progress),
+        snapshot_(database) {}
 
   absl::StatusOr<StoreReport> Run() {
     rocksdb::DB* const db = database_->db();
@@ -154,9 +158,19 @@ class Verifier {
           absl::StrCat("collections cannot be listed: ", scanned.ToString()));
     }
     for (const CollectionConfig& config : configs) {
+      const auto counters = snapshot_.Counters(config.id);
+      if (counters.ok()) checked_.total += counters->documents;
+    }
+    for (const CollectionConfig& config : configs) {
       if (stop_.stop_requested()) return;
+      Tell();
       CheckCollection(config);
     }
+    Tell();
+  }
+
+  void Tell() {
+    if (progress_) progress_(checked_);
   }
 
   void CheckCollection(const CollectionConfig& config) {
@@ -177,11 +191,14 @@ class Verifier {
             what = "is newer than its collection";
           }
           if (what.empty()) {
+            ++checked_.documents;
             ++report_.documents;
             report_.chunks += document.chunk_count;
           } else {
+            ++checked_.damaged;
             Add(id, document.id, what);
           }
+          if (documents % kProgressDocuments == 0) Tell();
           return !stop_.stop_requested();
         });
     if (stop_.stop_requested()) return;
@@ -258,7 +275,9 @@ class Verifier {
 
   const std::shared_ptr<const Database> database_;
   const std::stop_token stop_;
+  const VerifyWatcher& progress_;
   const DatabaseSnapshot snapshot_;
+  VerifyProgress checked_;
   StoreReport report_;
 };
 
@@ -266,8 +285,8 @@ class Verifier {
 
 absl::StatusOr<StoreReport> VerifyStore(
     const std::shared_ptr<const Database>& database,
-    const std::stop_token& stop) {
-  return Verifier(database, stop).Run();
+    const std::stop_token& stop, const VerifyWatcher& progress) {
+  return Verifier(database, stop, progress).Run();
 }
 
 }  // namespace braid::retrieval

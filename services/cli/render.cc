@@ -152,6 +152,34 @@ Json ToJson(const v1::Citation& citation) {
           {"quote", citation.quote()}};
 }
 
+Json ToJson(const v1::Operation& operation) {
+  const v1::OperationProgress& progress = operation.progress();
+  Json total;
+  if (progress.has_total()) total = progress.total();
+  Json error;
+  if (operation.has_error()) {
+    const auto code = static_cast<absl::StatusCode>(operation.error().code());
+    error = {{"code", absl::StatusCodeToString(code)},
+             {"message", operation.error().message()}};
+  }
+  return {
+      {"name", operation.name()},
+      {"kind", EnumSuffix(v1::Operation::Kind_Name(operation.kind()), "KIND_")},
+      {"collection", operation.collection()},
+      {"state",
+       EnumSuffix(v1::Operation::State_Name(operation.state()), "STATE_")},
+      {"cancel_requested", operation.cancel_requested()},
+      {"start_time", ToJson(true, operation.start_time())},
+      {"end_time", ToJson(operation.has_end_time(), operation.end_time())},
+      {"progress",
+       {{"done", progress.done()},
+        {"failed", progress.failed()},
+        {"total", total},
+        {"unit", progress.unit()}}},
+      {"request_id", operation.request_id()},
+      {"error", error}};
+}
+
 double ToMilliseconds(const google::protobuf::Duration& duration) {
   return static_cast<double>(duration.seconds()) * 1e3 +
          static_cast<double>(duration.nanos()) * 1e-6;

@@ -110,7 +110,7 @@ absl::Status Delete(const Call& call, const v1::DeleteDocumentRequest& request,
   return absl::OkStatus();
 }
 
-absl::Status DeleteMatching(const Call& call,
+absl::Status DeleteMatching(Call& call,
                             const v1::DeleteDocumentsRequest& request,
                             v1::DeleteDocumentsResponse* response) {
   auto query = Parse(request, call.limits());
@@ -119,12 +119,20 @@ absl::Status DeleteMatching(const Call& call,
   if (!status.ok()) return status;
   const auto filter = retrieval::Filter::Parse(query->filter);
   if (!filter.ok()) return filter.status();
+  // One that only counts is a lookup.
+  std::shared_ptr<Operation> operation;
+  if (!query->validate_only) {
+    operation =
+        call.StartOperation(OperationKind::kDeleteDocuments, query->collection);
+  }
   retrieval::Store* const store = call.runtime().backend().store();
   const auto snapshot = store->snapshot();
   const auto matches = [&](const retrieval::DocumentInfo& document) {
     return filter->Matches(document);
   };
   for (size_t scanned = 0; scanned < call.limits().max_scanned_documents;) {
+    // Its client must not go on with the next page.
+    if (call.operation_cancelled()) return call.Alive();
     // What was deleted so far is told even when the time is up.
     if (scanned > 0 && !call.Alive().ok()) break;
     const auto batch =
@@ -141,6 +149,7 @@ absl::Status DeleteMatching(const Call& call,
       const auto deleted =
           store->DeleteDocuments(query->collection, ids, matches);
       if (!deleted.ok()) return CollectionError(deleted.status());
+      operation->Add(deleted->deleted, /*failed=*/0);
       response->set_deleted_count(response->deleted_count() + deleted->deleted);
       if (deleted->deleted > 0) response->set_sequence(deleted->sequence);
     }

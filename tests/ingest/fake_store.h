@@ -93,7 +93,8 @@ class FakeStore : public Store {
                                             const MetadataPatch&) override {
     return absl::UnimplementedError("");
   }
-  absl::StatusOr<StoreReport> Verify(const std::stop_token&) const override {
+  absl::StatusOr<StoreReport> Verify(const std::stop_token&,
+                                     const VerifyWatcher&) const override {
     return absl::UnimplementedError("");
   }
   absl::Status Checkpoint(const std::string&) const override {
