@@ -27,6 +27,8 @@ struct LocalBackendOptions {
   // A batch of log entries becomes visible at the latest after this.
   absl::Duration index_interval = absl::Milliseconds(100);
   size_t seal_vectors = 16384;
+  // What is past its retention is forgotten at the latest after this.
+  absl::Duration history_interval = absl::Minutes(1);
 };
 
 // Thread-safe. Each collection has one indexer thread that applies log entries

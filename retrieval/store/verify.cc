@@ -12,6 +12,7 @@
 #include "retrieval/store/keys.h"
 #include "retrieval/store/records.h"
 #include "retrieval/store/snapshot.h"
+#include "retrieval/store/verify_history.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/env.h"
 #include "rocksdb/file_checksum.h"
@@ -134,7 +135,7 @@ class Verifier {
     const auto global = database_->GetRecord<braid::store::GlobalRecord>(
         nullptr, kMeta, keys::Global());
     if (!global.ok()) Add("", "", global.status().ToString());
-    std::vector<CollectionConfig> configs;
+    std::vector<braid::store::CollectionRecord> records;
     std::set<uint32_t> numbers;
     const std::string prefix = keys::CollectionPrefix();
     const rocksdb::Status scanned =
@@ -150,21 +151,21 @@ class Verifier {
                } else if (!numbers.insert(record.number()).second) {
                  Add(id, "", "shares its number with another collection");
                } else {
-                 configs.push_back(FromRecord(record));
+                 records.push_back(record);
                }
              });
     if (!scanned.ok()) {
       Add("", "",
           absl::StrCat("collections cannot be listed: ", scanned.ToString()));
     }
-    for (const CollectionConfig& config : configs) {
-      const auto counters = snapshot_.Counters(config.id);
+    for (const braid::store::CollectionRecord& record : records) {
+      const auto counters = snapshot_.Counters(record.id());
       if (counters.ok()) checked_.total += counters->documents;
     }
-    for (const CollectionConfig& config : configs) {
+    for (const braid::store::CollectionRecord& record : records) {
       if (stop_.stop_requested()) return;
       Tell();
-      CheckCollection(config);
+      CheckCollection(record);
     }
     Tell();
   }
@@ -173,7 +174,8 @@ class Verifier {
     if (progress_) progress_(checked_);
   }
 
-  void CheckCollection(const CollectionConfig& config) {
+  void CheckCollection(const braid::store::CollectionRecord& record) {
+    const CollectionConfig config = FromRecord(record);
     const std::string& id = config.id;
     const absl::StatusOr<CollectionCounters> counters = snapshot_.Counters(id);
     if (!counters.ok()) {
@@ -182,12 +184,16 @@ class Verifier {
     }
     uint64_t documents = 0;
     uint64_t chunks = 0;
+    std::vector<Sequence> texts;
     const absl::Status listed =
         snapshot_.ForEachDocument(id, [&](const DocumentInfo& document) {
           ++documents;
           chunks += document.chunk_count;
+          if (document.text_bytes > 0) texts.push_back(document.sequence);
           std::string what = CheckDocument(config, document);
-          if (what.empty() && document.sequence > counters->last_sequence) {
+          if (what.empty() &&
+              (document.state_sequence > counters->last_sequence ||
+               document.sequence > document.state_sequence)) {
             what = "is newer than its collection";
           }
           if (what.empty()) {
@@ -219,6 +225,10 @@ class Verifier {
       Compare(id, "chunk records", stored->size(), chunks);
     }
     CheckLog(id, counters->last_sequence);
+    CheckHistory(*database_, snapshot_, record, std::move(texts), stop_,
+                 [&](absl::string_view document, absl::string_view what) {
+                   Add(id, document, what);
+                 });
   }
 
   void Compare(const std::string& collection, absl::string_view what,
