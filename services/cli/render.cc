@@ -72,6 +72,7 @@ Json ToJson(const v1::Collection& collection) {
           {"chunk_count", collection.chunk_count()},
           {"last_sequence", collection.last_sequence()},
           {"visible_sequence", collection.visible_sequence()},
+          {"oldest_sequence", collection.oldest_sequence()},
           {"create_time",
            ToJson(collection.has_create_time(), collection.create_time())}};
 }

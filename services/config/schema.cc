@@ -15,6 +15,7 @@ namespace {
 constexpr double kMaxBytes = double{1ull << 40};
 constexpr double kMaxMessageBytes = std::numeric_limits<int>::max();
 constexpr double kDaySeconds = 86400;
+constexpr double kMaxRetentionSeconds = 36500 * kDaySeconds;
 
 std::vector<Setting> MakeSettings() {
   using C = Config;
@@ -27,6 +28,8 @@ std::vector<Setting> MakeSettings() {
       {"", "parser_executable", &C::parser_executable},
       {"", "threads", &C::threads, 0, 1024},
       {"", "block_cache_mb", &C::block_cache_mb, 1, 1 << 20},
+      {"", "history_retention", &C::history_retention, 0, kMaxRetentionSeconds},
+      {"", "history_max_mb", &C::history_max_mb, 1, 1 << 20},
       {"",
        "log_level",
        &C::log_level,
@@ -243,6 +246,7 @@ absl::Status AssignText(const Setting& setting, const std::string& text,
   // else goes on as text and is refused where text does not fit.
   const bool wants_text =
       std::holds_alternative<std::string Config::*>(setting.target) ||
+      std::holds_alternative<absl::Duration Config::*>(setting.target) ||
       std::holds_alternative<absl::Duration Limits::*>(setting.target);
   SettingValue value = text;
   int64_t integer;

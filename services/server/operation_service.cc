@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "braid/v1/operation_service.grpc.pb.h"
+#include "services/server/convert.h"
 #include "services/server/errors.h"
 #include "services/server/page_token.h"
 #include "services/server/resource_names.h"
@@ -49,13 +50,6 @@ v1::Operation::State ToProto(OperationState state) {
   return v1::Operation::STATE_UNSPECIFIED;
 }
 
-void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  proto->set_seconds(seconds);
-  proto->set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
-}
-
 void ToProto(const OperationInfo& info, v1::Operation* proto) {
   proto->set_name(FormatOperationName(info.id));
   proto->set_kind(ToProto(info.kind));
@@ -64,9 +58,9 @@ void ToProto(const OperationInfo& info, v1::Operation* proto) {
   }
   proto->set_state(ToProto(info.state));
   proto->set_cancel_requested(info.cancel_requested);
-  ToProto(info.start_time, proto->mutable_start_time());
+  services::ToProto(info.start_time, proto->mutable_start_time());
   if (info.state != OperationState::kRunning) {
-    ToProto(info.end_time, proto->mutable_end_time());
+    services::ToProto(info.end_time, proto->mutable_end_time());
   }
   v1::OperationProgress* progress = proto->mutable_progress();
   progress->set_done(info.done);

@@ -237,8 +237,9 @@ absl::Status RequestChecker::status() const {
 }
 
 std::string DocumentsPageScope(absl::string_view collection,
-                               absl::string_view filter) {
-  return absl::StrCat("documents/", collection, "/", filter);
+                               absl::string_view filter,
+                               retrieval::Sequence sequence) {
+  return absl::StrCat("documents/", sequence, "/", collection, "/", filter);
 }
 
 std::string DeleteDocumentsScope(absl::string_view collection,
@@ -308,6 +309,23 @@ absl::StatusOr<PageRequest> Parse(const v1::ListCollectionsRequest& request,
   return page;
 }
 
+absl::StatusOr<GetDocumentQuery> Parse(const v1::GetDocumentRequest& request,
+                                       const Limits& limits) {
+  RequestChecker check(limits);
+  GetDocumentQuery query;
+  query.name = check.Document("name", request.name());
+  query.version = request.version();
+  query.sequence = request.as_of_sequence();
+  if (query.version != 0 && query.sequence != 0) {
+    check.Add("as_of_sequence", "must not be given together with version");
+  }
+  if (request.include_chunks() && (query.version != 0 || query.sequence != 0)) {
+    check.Add("include_chunks", "the chunks of the past are not kept");
+  }
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return query;
+}
+
 absl::StatusOr<ListDocumentsQuery> Parse(
     const v1::ListDocumentsRequest& request, const Limits& limits) {
   RequestChecker check(limits);
@@ -316,8 +334,10 @@ absl::StatusOr<ListDocumentsQuery> Parse(
   query.filter = check.Filter("filter", request.filter());
   query.page.size = check.Count("page_size", request.page_size(),
                                 limits.default_page_size, limits.max_page_size);
+  query.sequence = request.as_of_sequence();
   query.page.after = check.PageAfter(
-      DocumentsPageScope(query.collection, query.filter), request.page_token());
+      DocumentsPageScope(query.collection, query.filter, query.sequence),
+      request.page_token());
   if (absl::Status status = check.status(); !status.ok()) return status;
   return query;
 }

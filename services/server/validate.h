@@ -72,9 +72,16 @@ struct PageRequest {
   std::string after;  // the last entry of the page before; empty for the first
 };
 
+struct GetDocumentQuery {
+  DocumentName name;
+  uint64_t version = 0;              // 0 for as it is
+  retrieval::Sequence sequence = 0;  // 0 for as it is
+};
+
 struct ListDocumentsQuery {
   std::string collection;
   std::string filter;
+  retrieval::Sequence sequence = 0;  // 0 for as they are
   PageRequest page;
 };
 
@@ -100,7 +107,8 @@ struct PatchDocumentQuery {
 // What page tokens of these lists are bound to.
 inline constexpr absl::string_view kCollectionsPageScope = "collections";
 std::string DocumentsPageScope(absl::string_view collection,
-                               absl::string_view filter);
+                               absl::string_view filter,
+                               retrieval::Sequence sequence);
 std::string DeleteDocumentsScope(absl::string_view collection,
                                  absl::string_view filter);
 
@@ -110,6 +118,8 @@ absl::StatusOr<retrieval::CollectionConfig> Parse(
     const v1::CreateCollectionRequest& request, const Limits& limits);
 absl::StatusOr<PageRequest> Parse(const v1::ListCollectionsRequest& request,
                                   const Limits& limits);
+absl::StatusOr<GetDocumentQuery> Parse(const v1::GetDocumentRequest& request,
+                                       const Limits& limits);
 absl::StatusOr<ListDocumentsQuery> Parse(
     const v1::ListDocumentsRequest& request, const Limits& limits);
 absl::StatusOr<DeleteDocumentsQuery> Parse(

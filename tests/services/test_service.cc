@@ -44,6 +44,7 @@ std::unique_ptr<Runtime> MakeRuntime(const std::string& directory,
     retrieval::LocalBackendOptions backend_options;
     backend_options.directory = directory;
     backend_options.index_interval = absl::Milliseconds(10);
+    backend_options.store.clock = options.clock;
     auto backend =
         retrieval::LocalBackend::Open(backend_options, encoder.get());
     if (!backend.ok()) {

@@ -31,6 +31,7 @@ struct TestOptions {
   ScriptedAnswerer::Script answerer;    // empty: the extractive one
   ScriptedGenerator::Script generator;  // empty: none
   std::string encoder_directory;        // empty: FakeEncoder
+  std::function<absl::Time()> clock;    // of the store; null: absl::Now
   // Null: the local one, with its store.
   std::function<std::unique_ptr<retrieval::LocalBackend>()> backend;
 };
