@@ -79,7 +79,8 @@ struct DocumentInfo {
   std::string content_hash;  // SHA-256 of the source bytes, lower-case hex
   std::string source_fingerprint;  // DocumentWrite's
   Metadata metadata;
-  Sequence sequence = 0;    // of the write that made this version
+  Sequence sequence = 0;        // of the write that made this version
+  Sequence state_sequence = 0;  // of that, or of the newest patch since
   ChunkId first_chunk = 0;  // its chunks are first_chunk ... + chunk_count - 1
   uint32_t chunk_count = 0;
   uint64_t text_bytes = 0;

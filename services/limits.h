@@ -62,6 +62,9 @@ struct Limits {
   int max_concurrent_ingest_streams = 16;
   int max_concurrent_lookups = 64;  // everything else
   int max_health_watchers = 256;
+  int max_operation_watchers = 32;
+  // Operations that are remembered after their end.
+  size_t max_finished_operations = 1000;
   // Documents of one ingest stream that were read and not yet acknowledged.
   int max_unacknowledged_documents = 128;
   // What a parser worker may take to read one document.

@@ -59,6 +59,9 @@ absl::StatusOr<std::unique_ptr<retrieval::LocalBackend>> OpenBackend(
   options.directory = config.data_directory;
   options.store.block_cache_bytes = static_cast<size_t>(config.block_cache_mb)
                                     << 20;
+  options.store.history_retention = config.history_retention;
+  options.store.max_history_bytes = static_cast<uint64_t>(config.history_max_mb)
+                                    << 20;
   options.search_threads = std::max(2, Threads(config));
   return retrieval::LocalBackend::Open(options, encoder);
 }

@@ -1,11 +1,13 @@
 #include "retrieval/local/local_backend.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <filesystem>
 #include <map>
 #include <mutex>
 #include <set>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -95,6 +97,8 @@ class Backend : public LocalBackend {
     for (const CollectionConfig& config : *configs) {
       collections_[config.id] = OpenCollection(config);
     }
+    history_thread_ = std::jthread(
+        [this](const std::stop_token& stop) { TrimHistory(stop); });
     return absl::OkStatus();
   }
 
@@ -215,9 +219,10 @@ class Backend : public LocalBackend {
   }
 
   absl::StatusOr<DataReport> Verify(bool repair, absl::Time deadline,
-                                    const std::stop_token& stop) override {
+                                    const std::stop_token& stop,
+                                    const VerifyWatcher& progress) override {
     DataReport report;
-    absl::StatusOr<StoreReport> store = store_->Verify(stop);
+    absl::StatusOr<StoreReport> store = store_->Verify(stop, progress);
     if (!store.ok()) return store.status();
     report.store = *std::move(store);
     std::map<std::string, std::shared_ptr<Collection>> collections;
@@ -257,12 +262,29 @@ class Backend : public LocalBackend {
       collections = collections_;
     }
     store_->CloseWaiters();
+    if (history_thread_.joinable()) {
+      history_thread_.request_stop();
+      history_thread_.join();
+    }
     for (const auto& [id, collection] : collections) {
       if (collection->indexer != nullptr) collection->indexer->Stop();
     }
   }
 
  private:
+  // Until `stop`. What fails (a full disk) is tried again the next time.
+  void TrimHistory(const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock<std::mutex> lock(mutex);
+    do {
+      (void)store_->TrimHistory(stop);
+      never.wait_for(lock, stop,
+                     absl::ToChronoNanoseconds(options_.history_interval),
+                     [] { return false; });
+    } while (!stop.stop_requested());
+  }
+
   std::string IndexRoot() const { return options_.directory + "/indexes"; }
   std::string IndexDirectory(const std::string& collection) const {
     return absl::StrCat(IndexRoot(), "/", collection);
@@ -334,8 +356,9 @@ class Backend : public LocalBackend {
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Collection>> collections_;
   bool shut_down_ = false;
-  // Last: its threads end before anything they use.
+  // Last: their threads end before anything they use.
   SearchPool pool_;
+  std::jthread history_thread_;
 };
 
 }  // namespace

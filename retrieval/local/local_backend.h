@@ -27,6 +27,8 @@ struct LocalBackendOptions {
   // A batch of log entries becomes visible at the latest after this.
   absl::Duration index_interval = absl::Milliseconds(100);
   size_t seal_vectors = 4096;
+  // What is past its retention is forgotten at the latest after this.
+  absl::Duration history_interval = absl::Minutes(1);
 };
 
 // Thread-safe. Each collection has one indexer thread that applies log entries
@@ -50,9 +52,11 @@ class LocalBackend : public RetrievalBackend {
                                         absl::Time deadline) = 0;
   // Checks the store as Store::Verify, and the indexes of every collection
   // against their checksums and against the store; builds damaged ones anew if
-  // `repair`. Searches and writes go on meanwhile.
+  // `repair`. Searches and writes go on meanwhile. `progress`, which may be
+  // null, is about the store, the longer part.
   virtual absl::StatusOr<DataReport> Verify(bool repair, absl::Time deadline,
-                                            const std::stop_token& stop) = 0;
+                                            const std::stop_token& stop,
+                                            const VerifyWatcher& progress) = 0;
   // The store as of one moment, to be copied.
   virtual absl::StatusOr<std::unique_ptr<Checkpoint>> CreateCheckpoint() = 0;
   // Writes go straight to the store; the indexers pick them up from its log.

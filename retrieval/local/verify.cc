@@ -237,7 +237,8 @@ absl::StatusOr<DataReport> VerifyData(const std::string& directory, bool repair,
     store = Store::Open(path, options);
     if (!store.ok()) return report;
   }
-  absl::StatusOr<StoreReport> checked = (*store)->Verify(stop);
+  absl::StatusOr<StoreReport> checked =
+      (*store)->Verify(stop, /*progress=*/nullptr);
   if (!checked.ok()) return checked.status();
   report.store = *std::move(checked);
   // An index built from a damaged store would be no repair.

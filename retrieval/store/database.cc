@@ -22,8 +22,8 @@ namespace {
 constexpr char kNeverWritten[] = "\xff";
 
 constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
-    "default", "documents", "texts",    "chunks",
-    "vectors", "log",       "requests", "retired"};
+    "default", "documents", "texts",   "chunks", "vectors",
+    "log",     "requests",  "history", "retired"};
 
 // The best of the codecs this RocksDB was built with.
 rocksdb::CompressionType Compression(rocksdb::CompressionType wanted) {
@@ -163,7 +163,31 @@ absl::Status CheckCurrent(rocksdb::Env* env, const std::string& directory) {
   return absl::OkStatus();
 }
 
+// Whether the column families are those of this version. RocksDB makes them one
+// after the other, in their order, and may have been killed on the way: the
+// first few are a store that is being made.
+absl::Status CheckFamilies(const rocksdb::DBOptions& options,
+                           const std::string& directory) {
+  std::vector<std::string> names;
+  // What is not there yet is fine; what cannot be read is RocksDB's to report.
+  if (!rocksdb::DB::ListColumnFamilies(options, directory, &names).ok()) {
+    return absl::OkStatus();
+  }
+  const bool known =
+      names.size() <= kFamilyNames.size() &&
+      std::is_permutation(names.begin(), names.end(), kFamilyNames.begin(),
+                          kFamilyNames.begin() + names.size());
+  return known ? absl::OkStatus() : OtherVersion(directory);
+}
+
 }  // namespace
+
+absl::Status OtherVersion(const std::string& directory) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the store in ", directory,
+      " was made by another version of Braid, whose records this one does not "
+      "read: ingest the documents again into a new data directory"));
+}
 
 absl::Status FromRocksDb(const rocksdb::Status& status,
                          absl::string_view what) {
@@ -191,6 +215,11 @@ absl::StatusOr<std::shared_ptr<Database>> Database::Open(
   }
   rocksdb::Env* env =
       options.env != nullptr ? options.env : rocksdb::Env::Default();
+  // Before anything changes: another version may want it back.
+  if (absl::Status status = CheckFamilies(DatabaseOptions(options), directory);
+      !status.ok()) {
+    return status;
+  }
   if (!options.read_only) {
     if (absl::Status status = CreateDirectory(env, directory); !status.ok()) {
       return status;

@@ -28,6 +28,7 @@ namespace braid::retrieval {
 //   kVectors    little-endian floats by chunk id; not compressed
 //   kLog        the operation log by sequence
 //   kRequests   results by request id
+//   kHistory    states that documents had and have no longer (history.h)
 //   kRetired    last version of deleted documents: a document that comes back
 //               goes on counting, so (id, version) never names two texts
 enum Family {
@@ -38,15 +39,23 @@ enum Family {
   kVectors,
   kLog,
   kRequests,
+  kHistory,
   kRetired,
   kFamilyCount,
 };
+
+// Of keys and records, in GlobalRecord. Increased when one of them changes in a
+// way that another version would misread.
+inline constexpr uint32_t kFormat = 1;
 
 // A passage is read without reading all of a long document.
 inline constexpr uint64_t kTextPieceBytes = 32 << 10;
 
 // `what` says what was being done.
 absl::Status FromRocksDb(const rocksdb::Status& status, absl::string_view what);
+
+// FAILED_PRECONDITION: the records are of another kFormat.
+absl::Status OtherVersion(const std::string& directory);
 
 // Thread-safe. Held by the store and by every snapshot, so RocksDB closes (and
 // gives its lock back) after the last of them.

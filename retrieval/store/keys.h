@@ -64,6 +64,34 @@ inline std::string TextPiece(CollectionNumber collection, Sequence sequence,
   return key;
 }
 
+// kHistory: past states by document and the sequence that ended them, and what
+// was ended by each sequence. The id comes before a number here: it is spelt so
+// that it ends where it ends, and that the order of the spellings is the order
+// of the ids (0x00 as 0x00 0xFF, and 0x00 0x01 as its end).
+inline std::string PastStates(CollectionNumber collection) {
+  return Prefix(collection) + "d";
+}
+inline std::string PastState(CollectionNumber collection, absl::string_view id,
+                             Sequence until) {
+  std::string key = PastStates(collection);
+  for (const char byte : id) {
+    key.push_back(byte);
+    if (byte == '\0') key.push_back('\xFF');
+  }
+  key.push_back('\0');
+  key.push_back('\1');
+  AppendFixed64(until, &key);
+  return key;
+}
+inline std::string PastEnds(CollectionNumber collection) {
+  return Prefix(collection) + "e";
+}
+inline std::string PastEnd(CollectionNumber collection, Sequence until) {
+  std::string key = PastEnds(collection);
+  AppendFixed64(until, &key);
+  return key;
+}
+
 // kRequests: the result by request id, and the ids in order of arrival.
 inline std::string Request(CollectionNumber collection, absl::string_view id) {
   return Prefix(collection).append("i").append(id.data(), id.size());
@@ -75,14 +103,41 @@ inline std::string RequestPosition(CollectionNumber collection,
   return key;
 }
 
+inline uint64_t ParseFixed64(absl::string_view bytes) {
+  uint64_t value = 0;
+  for (const char byte : bytes) value = value << 8 | static_cast<uint8_t>(byte);
+  return value;
+}
+
 // The number at the end of a key of Numbered.
 inline std::optional<uint64_t> ParseNumber(absl::string_view key) {
   if (key.size() != 12) return std::nullopt;
-  uint64_t value = 0;
-  for (const char byte : key.substr(4)) {
-    value = value << 8 | static_cast<uint8_t>(byte);
+  return ParseFixed64(key.substr(4));
+}
+
+struct PastStateKey {
+  std::string id;
+  Sequence until = 0;
+};
+inline std::optional<PastStateKey> ParsePastState(absl::string_view key) {
+  constexpr size_t kHead = 5;
+  constexpr size_t kTail = 2 + 8;
+  if (key.size() < kHead + kTail) return std::nullopt;
+  const absl::string_view spelt = key.substr(kHead, key.size() - kHead - kTail);
+  const absl::string_view tail = key.substr(kHead + spelt.size());
+  if (tail.substr(0, 2) != absl::string_view("\0\1", 2)) return std::nullopt;
+  PastStateKey parsed;
+  parsed.until = ParseFixed64(tail.substr(2));
+  for (size_t i = 0; i < spelt.size(); ++i) {
+    parsed.id.push_back(spelt[i]);
+    if (spelt[i] != '\0') continue;
+    if (++i == spelt.size() || spelt[i] != '\xFF') return std::nullopt;
   }
-  return value;
+  return parsed;
+}
+inline std::optional<Sequence> ParsePastEnd(absl::string_view key) {
+  if (key.size() != 13) return std::nullopt;
+  return ParseFixed64(key.substr(5));
 }
 
 }  // namespace braid::retrieval::keys

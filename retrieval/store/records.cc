@@ -86,6 +86,7 @@ braid::store::DocumentRecord ToRecord(const DocumentInfo& info) {
     *entry->mutable_value() = ToRecord(value);
   }
   record.set_sequence(info.sequence);
+  record.set_state_sequence(info.state_sequence);
   record.set_first_chunk(info.first_chunk);
   record.set_chunk_count(info.chunk_count);
   record.set_text_bytes(info.text_bytes);
@@ -107,6 +108,7 @@ DocumentInfo FromRecord(absl::string_view id,
     info.metadata.emplace(entry.key(), FromRecord(entry.value()));
   }
   info.sequence = record.sequence();
+  info.state_sequence = record.state_sequence();
   info.first_chunk = record.first_chunk();
   info.chunk_count = record.chunk_count();
   info.text_bytes = record.text_bytes();

@@ -64,16 +64,25 @@ absl::StatusOr<braid::store::CountersRecord> DatabaseSnapshot::FindCounters(
   return record->value_or(braid::store::CountersRecord());
 }
 
-absl::StatusOr<DocumentInfo> DatabaseSnapshot::FindDocument(
+absl::StatusOr<std::optional<DocumentInfo>> DatabaseSnapshot::Current(
     keys::CollectionNumber collection, absl::string_view id) const {
   auto record = database_->GetRecord<braid::store::DocumentRecord>(
       snapshot_, kDocuments, keys::Document(collection, id));
   if (!record.ok()) return record.status();
-  if (!record->has_value()) {
+  if (!record->has_value()) return std::optional<DocumentInfo>();
+  return std::optional<DocumentInfo>(FromRecord(id, **record));
+}
+
+absl::StatusOr<DocumentInfo> DatabaseSnapshot::FindDocument(
+    keys::CollectionNumber collection, absl::string_view id) const {
+  absl::StatusOr<std::optional<DocumentInfo>> document =
+      Current(collection, id);
+  if (!document.ok()) return document.status();
+  if (!document->has_value()) {
     return absl::NotFoundError(
         absl::StrCat("there is no document \"", id, "\""));
   }
-  return FromRecord(id, **record);
+  return **std::move(document);
 }
 
 absl::Status DatabaseSnapshot::Scan(
@@ -324,7 +333,8 @@ absl::StatusOr<CollectionCounters> DatabaseSnapshot::Counters(
   if (!counters.ok()) return counters.status();
   return CollectionCounters{.documents = counters->documents(),
                             .chunks = counters->chunks(),
-                            .last_sequence = counters->last_sequence()};
+                            .last_sequence = counters->last_sequence(),
+                            .oldest_sequence = counters->history_through()};
 }
 
 absl::StatusOr<std::vector<LogEntry>> DatabaseSnapshot::ReadLog(

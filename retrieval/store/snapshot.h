@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,16 @@ class DatabaseSnapshot : public StoreSnapshot {
   absl::StatusOr<std::string> GetTextRange(
       absl::string_view collection, const DocumentInfo& document,
       const ByteRange& range) const override;
+  absl::StatusOr<DocumentInfo> GetDocumentAt(absl::string_view collection,
+                                             absl::string_view id,
+                                             Sequence sequence) const override;
+  absl::StatusOr<DocumentInfo> GetDocumentVersion(
+      absl::string_view collection, absl::string_view id,
+      uint64_t version) const override;
+  absl::StatusOr<DocumentsAt> ListDocumentsAt(absl::string_view collection,
+                                              Sequence sequence,
+                                              absl::string_view after,
+                                              size_t limit) const override;
   absl::StatusOr<std::vector<DocumentInfo>> ListDocuments(
       absl::string_view collection, absl::string_view after,
       size_t limit) const override;
@@ -49,6 +60,9 @@ class DatabaseSnapshot : public StoreSnapshot {
                                                 Sequence after,
                                                 size_t limit) const override;
 
+  // The moment it shows, for as long as it lives.
+  const rocksdb::Snapshot* moment() const { return snapshot_; }
+
  private:
   // One piece of text, kept because neighbouring chunks mostly share it.
   struct PieceCache {
@@ -61,6 +75,12 @@ class DatabaseSnapshot : public StoreSnapshot {
       absl::string_view collection) const;
   absl::StatusOr<braid::store::CountersRecord> FindCounters(
       keys::CollectionNumber collection) const;
+  // Nothing if it is not there (any more).
+  absl::StatusOr<std::optional<DocumentInfo>> Current(
+      keys::CollectionNumber collection, absl::string_view id) const;
+  // OUT_OF_RANGE unless the documents can be read at `sequence`.
+  absl::Status CheckSequence(const braid::store::CollectionRecord& collection,
+                             Sequence sequence) const;
   absl::StatusOr<DocumentInfo> FindDocument(keys::CollectionNumber collection,
                                             absl::string_view id) const;
   absl::StatusOr<std::string> ReadText(keys::CollectionNumber collection,

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "retrieval/store/database.h"
+#include "retrieval/store/history.h"
 #include "retrieval/store/keys.h"
 #include "retrieval/store/records.h"
 #include "retrieval/store/snapshot.h"
@@ -20,18 +21,30 @@ namespace braid::retrieval {
 namespace {
 
 constexpr uint32_t kMaxDimension = 1 << 16;
+// Past states that are forgotten in one write.
+constexpr size_t kForgetBatch = 256;
 
 class RocksStore : public Store {
  public:
   RocksStore(std::shared_ptr<Database> database, const StoreOptions& options)
       : database_(std::move(database)),
         clock_(options.clock ? options.clock : absl::Now),
-        max_request_ids_(options.max_request_ids) {}
+        batch_options_{
+            .max_request_ids = options.max_request_ids,
+            .keep_history = options.history_retention > absl::ZeroDuration()},
+        history_retention_(options.history_retention),
+        max_history_bytes_(options.max_history_bytes) {}
 
   ~RocksStore() override { CloseWaiters(); }
 
-  // Reads the newest sequences; called once, by Open.
-  absl::Status Load() {
+  // Checks the format and reads the newest sequences; called once, by Open.
+  absl::Status Load(const std::string& directory) {
+    const auto global = database_->GetRecord<braid::store::GlobalRecord>(
+        nullptr, kMeta, keys::Global());
+    if (!global.ok()) return global.status();
+    if (global->has_value() && (*global)->format() != kFormat) {
+      return OtherVersion(directory);
+    }
     absl::StatusOr<std::vector<CollectionConfig>> collections =
         ListCollections();
     if (!collections.ok()) return collections.status();
@@ -63,6 +76,7 @@ class RocksStore : public Store {
     braid::store::GlobalRecord global =
         stored->value_or(braid::store::GlobalRecord());
     global.set_last_collection(global.last_collection() + 1);
+    global.set_format(kFormat);
     CollectionConfig complete = config;
     if (complete.create_time == absl::Time()) complete.create_time = clock_();
     const braid::store::CollectionRecord record =
@@ -119,8 +133,8 @@ class RocksStore : public Store {
     rocksdb::WriteBatch batch;
     batch.Delete(database_->family(kMeta), keys::Collection(collection));
     batch.Delete(database_->family(kMeta), keys::Counters(record->number()));
-    for (const Family family :
-         {kDocuments, kTexts, kChunks, kVectors, kLog, kRequests, kRetired}) {
+    for (const Family family : {kDocuments, kTexts, kChunks, kVectors, kLog,
+                                kRequests, kHistory, kRetired}) {
       batch.DeleteRange(database_->family(family), begin, end);
     }
     if (absl::Status status = Write(&batch); !status.ok()) return status;
@@ -139,7 +153,7 @@ class RocksStore : public Store {
     results.reserve(documents.size());
     const std::lock_guard<std::mutex> lock(writer_);
     absl::StatusOr<CollectionBatch> batch =
-        CollectionBatch::Begin(database_.get(), collection, max_request_ids_);
+        CollectionBatch::Begin(database_.get(), collection, batch_options_);
     if (!batch.ok()) {
       results.assign(documents.size(), batch.status());
       return results;
@@ -174,9 +188,9 @@ class RocksStore : public Store {
                                           absl::string_view id) override {
     const std::lock_guard<std::mutex> lock(writer_);
     absl::StatusOr<CollectionBatch> batch =
-        CollectionBatch::Begin(database_.get(), collection, max_request_ids_);
+        CollectionBatch::Begin(database_.get(), collection, batch_options_);
     if (!batch.ok()) return batch.status();
-    absl::StatusOr<Sequence> sequence = batch->Delete(id);
+    absl::StatusOr<Sequence> sequence = batch->Delete(id, clock_());
     if (!sequence.ok()) return sequence;
     if (absl::Status status = batch->Commit(); !status.ok()) return status;
     Announce(collection, batch->last_sequence());
@@ -188,7 +202,7 @@ class RocksStore : public Store {
       const std::function<bool(const DocumentInfo&)>& matches) override {
     const std::lock_guard<std::mutex> lock(writer_);
     absl::StatusOr<CollectionBatch> batch =
-        CollectionBatch::Begin(database_.get(), collection, max_request_ids_);
+        CollectionBatch::Begin(database_.get(), collection, batch_options_);
     if (!batch.ok()) return batch.status();
     DeleteResult result;
     for (const std::string& id : ids) {
@@ -196,7 +210,7 @@ class RocksStore : public Store {
       if (absl::IsNotFound(document.status())) continue;
       if (!document.ok()) return document.status();
       if (!matches(*document)) continue;
-      const absl::StatusOr<Sequence> sequence = batch->Delete(id);
+      const absl::StatusOr<Sequence> sequence = batch->Delete(id, clock_());
       if (!sequence.ok()) return sequence.status();
       result.sequence = *sequence;
       ++result.deleted;
@@ -212,7 +226,7 @@ class RocksStore : public Store {
       const MetadataPatch& patch) override {
     const std::lock_guard<std::mutex> lock(writer_);
     absl::StatusOr<CollectionBatch> batch =
-        CollectionBatch::Begin(database_.get(), collection, max_request_ids_);
+        CollectionBatch::Begin(database_.get(), collection, batch_options_);
     if (!batch.ok()) return batch.status();
     absl::StatusOr<PatchResult> result = batch->Patch(id, patch, clock_());
     if (!result.ok() || !result->changed) return result;
@@ -222,8 +236,9 @@ class RocksStore : public Store {
   }
 
   absl::StatusOr<StoreReport> Verify(
-      const std::stop_token& stop) const override {
-    return VerifyStore(database_, stop);
+      const std::stop_token& stop,
+      const VerifyWatcher& progress) const override {
+    return VerifyStore(database_, stop, progress);
   }
 
   absl::Status Checkpoint(const std::string& directory) const override {
@@ -263,6 +278,30 @@ class RocksStore : public Store {
     const std::lock_guard<std::mutex> lock(waiters_);
     closed_ = true;
     written_.notify_all();
+  }
+
+  absl::Status TrimHistory(const std::stop_token& stop) override {
+    const absl::StatusOr<std::vector<CollectionConfig>> collections =
+        ListCollections();
+    if (!collections.ok()) return collections.status();
+    const HistoryLimits limits{.ended_before = clock_() - history_retention_,
+                               .max_bytes = max_history_bytes_};
+    for (const CollectionConfig& config : *collections) {
+      Sequence after = 0;
+      for (size_t forgotten = kForgetBatch; forgotten == kForgetBatch;) {
+        if (stop.stop_requested()) return absl::OkStatus();
+        // Given back between the batches: writes go on.
+        const std::lock_guard<std::mutex> lock(writer_);
+        const auto record = FindCollection(config.id);
+        if (absl::IsNotFound(record.status())) break;  // deleted meanwhile
+        if (!record.ok()) return record.status();
+        const absl::StatusOr<size_t> some =
+            ForgetPastStates(*database_, *record, limits, kForgetBatch, &after);
+        if (!some.ok()) return some.status();
+        forgotten = *some;
+      }
+    }
+    return absl::OkStatus();
   }
 
   absl::Status TruncateLog(absl::string_view collection,
@@ -314,7 +353,9 @@ class RocksStore : public Store {
 
   const std::shared_ptr<Database> database_;
   const std::function<absl::Time()> clock_;
-  const uint64_t max_request_ids_;
+  const BatchOptions batch_options_;
+  const absl::Duration history_retention_;
+  const uint64_t max_history_bytes_;
 
   // One writer: counters are read, changed and written back under it, so
   // sequences, chunk ids and versions follow the order of the commits.
@@ -370,7 +411,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(
       Database::Open(directory, options);
   if (!database.ok()) return database.status();
   auto store = std::make_unique<RocksStore>(*std::move(database), options);
-  if (absl::Status status = store->Load(); !status.ok()) return status;
+  if (absl::Status status = store->Load(directory); !status.ok()) return status;
   return store;
 }
 

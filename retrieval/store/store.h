@@ -84,6 +84,15 @@ struct StoreReport {
   bool whole() const { return damage_count == 0; }
 };
 
+// How far a check of the whole store is.
+struct VerifyProgress {
+  uint64_t documents = 0;  // read, and whole
+  uint64_t damaged = 0;    // documents that are not
+  uint64_t total = 0;      // documents there are
+};
+// Called now and then, from the thread that checks.
+using VerifyWatcher = std::function<void(const VerifyProgress&)>;
+
 // One entry of the operation log.
 struct LogEntry {
   enum class Kind { kPut, kDelete, kPatch };
@@ -101,6 +110,15 @@ struct CollectionCounters {
   uint64_t documents = 0;
   uint64_t chunks = 0;
   Sequence last_sequence = 0;  // newest log entry of this collection; 0 if none
+  Sequence oldest_sequence = 0;  // oldest at which documents can be read
+};
+
+// Some of the documents that were there at a sequence.
+struct DocumentsAt {
+  std::vector<DocumentInfo> documents;  // by id
+  size_t seen = 0;                      // ids that were looked at
+  std::string last;                     // of these the last
+  bool complete = false;                // there are no ids after it
 };
 
 struct StoreOptions {
@@ -109,6 +127,11 @@ struct StoreOptions {
   size_t block_cache_bytes = 64 << 20;
   // Request ids remembered per collection.
   uint64_t max_request_ids = 100000;
+  // How long what was replaced, patched or deleted can still be read. 0: not at
+  // all.
+  absl::Duration history_retention = absl::Hours(24);
+  // Of that at most so much per collection: texts and records, uncompressed.
+  uint64_t max_history_bytes = uint64_t{1} << 30;
   // Opens a store whose write-ahead log is damaged before its tail up to the
   // last intact write, instead of failing with DATA_LOSS. Loses what came
   // after: for an operator to ask for, never a default.
@@ -135,6 +158,21 @@ class StoreSnapshot {
   virtual absl::StatusOr<std::string> GetTextRange(
       absl::string_view collection, const DocumentInfo& document,
       const ByteRange& range) const = 0;
+  // The document as it was at `sequence`; GetTextRange reads its text, its
+  // chunks are gone. NOT_FOUND if it was not there; OUT_OF_RANGE if the
+  // sequence is no longer kept (the oldest that is, is named) or not yet given.
+  virtual absl::StatusOr<DocumentInfo> GetDocumentAt(
+      absl::string_view collection, absl::string_view id,
+      Sequence sequence) const = 0;
+  // A version of the document, with the metadata that it had in the end.
+  // NOT_FOUND if there was none; OUT_OF_RANGE if it is no longer kept.
+  virtual absl::StatusOr<DocumentInfo> GetDocumentVersion(
+      absl::string_view collection, absl::string_view id,
+      uint64_t version) const = 0;
+  // Looks at the next `limit` ids above `after`. OUT_OF_RANGE as GetDocumentAt.
+  virtual absl::StatusOr<DocumentsAt> ListDocumentsAt(
+      absl::string_view collection, Sequence sequence, absl::string_view after,
+      size_t limit) const = 0;
   // Documents with an id above `after`, ascending, at most `limit`.
   virtual absl::StatusOr<std::vector<DocumentInfo>> ListDocuments(
       absl::string_view collection, absl::string_view after,
@@ -176,9 +214,9 @@ class Store {
   virtual ~Store() = default;
 
   // Opens the store in `directory`, creating it. UNAVAILABLE if another process
-  // has it open; DATA_LOSS if RocksDB finds it corrupt, or if it was closed in
-  // order and its files are no longer what they were then (seal.h). The store
-  // stays open (and locked) until it and all its snapshots are gone.
+  // has it open; FAILED_PRECONDITION if another version of Braid made it;
+  // DATA_LOSS if it is corrupt, or was closed in order and is not what it was
+  // (seal.h). It stays open (and locked) until all its snapshots are gone, too.
   static absl::StatusOr<std::unique_ptr<Store>> Open(
       const std::string& directory, const StoreOptions& options);
 
@@ -226,8 +264,9 @@ class Store {
   // Compares every file with its checksum, reads every record, and checks that
   // documents, texts, chunks, vectors, counters and log fit each other. Writes
   // may go on meanwhile. An error only if it could not run (CANCELLED).
+  // `progress` may be null.
   virtual absl::StatusOr<StoreReport> Verify(
-      const std::stop_token& stop) const = 0;
+      const std::stop_token& stop, const VerifyWatcher& progress) const = 0;
   // Makes `directory`, which must not exist on the same file system, a complete
   // store as of one moment, by hard links: fast, and safe while writes go on.
   virtual absl::Status Checkpoint(const std::string& directory) const = 0;
@@ -243,6 +282,10 @@ class Store {
   virtual void InterruptWaiters() = 0;
   // Wakes all waiters, now and from now on.
   virtual void CloseWaiters() = 0;
+  // Forgets what is past its history_retention, and the oldest of what is above
+  // max_history_bytes. To be called now and then. Goes on where it was when
+  // `stop` ended it early.
+  virtual absl::Status TrimHistory(const std::stop_token& stop) = 0;
   // Drops log entries up to `through`: both indexes have them durably.
   virtual absl::Status TruncateLog(absl::string_view collection,
                                    Sequence through) = 0;

@@ -12,6 +12,7 @@
 #include "retrieval/store/keys.h"
 #include "retrieval/store/records.h"
 #include "retrieval/store/snapshot.h"
+#include "retrieval/store/verify_history.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/env.h"
 #include "rocksdb/file_checksum.h"
@@ -24,6 +25,7 @@ namespace {
 constexpr size_t kMaxDamage = 1000;
 constexpr size_t kReadBytes = size_t{1} << 20;
 constexpr size_t kLogBatch = 4096;
+constexpr uint64_t kProgressDocuments = 64;
 
 absl::Status Cancelled() {
   return absl::CancelledError("the check was stopped");
@@ -32,8 +34,11 @@ absl::Status Cancelled() {
 class Verifier {
  public:
   Verifier(const std::shared_ptr<const Database>& database,
-           const std::stop_token& stop)
-      : database_(database), stop_(stop), snapshot_(database) {}
+           const std::stop_token& stop, const VerifyWatcher& progress)
+      : database_(database),
+        stop_(stop),
+        progress_(progress),
+        snapshot_(database) {}
 
   absl::StatusOr<StoreReport> Run() {
     rocksdb::DB* const db = database_->db();
@@ -130,7 +135,7 @@ class Verifier {
     const auto global = database_->GetRecord<braid::store::GlobalRecord>(
         nullptr, kMeta, keys::Global());
     if (!global.ok()) Add("", "", global.status().ToString());
-    std::vector<CollectionConfig> configs;
+    std::vector<braid::store::CollectionRecord> records;
     std::set<uint32_t> numbers;
     const std::string prefix = keys::CollectionPrefix();
     const rocksdb::Status scanned =
@@ -146,20 +151,31 @@ class Verifier {
                } else if (!numbers.insert(record.number()).second) {
                  Add(id, "", "shares its number with another collection");
                } else {
-                 configs.push_back(FromRecord(record));
+                 records.push_back(record);
                }
              });
     if (!scanned.ok()) {
       Add("", "",
           absl::StrCat("collections cannot be listed: ", scanned.ToString()));
     }
-    for (const CollectionConfig& config : configs) {
-      if (stop_.stop_requested()) return;
-      CheckCollection(config);
+    for (const braid::store::CollectionRecord& record : records) {
+      const auto counters = snapshot_.Counters(record.id());
+      if (counters.ok()) checked_.total += counters->documents;
     }
+    for (const braid::store::CollectionRecord& record : records) {
+      if (stop_.stop_requested()) return;
+      Tell();
+      CheckCollection(record);
+    }
+    Tell();
   }
 
-  void CheckCollection(const CollectionConfig& config) {
+  void Tell() {
+    if (progress_) progress_(checked_);
+  }
+
+  void CheckCollection(const braid::store::CollectionRecord& record) {
+    const CollectionConfig config = FromRecord(record);
     const std::string& id = config.id;
     const absl::StatusOr<CollectionCounters> counters = snapshot_.Counters(id);
     if (!counters.ok()) {
@@ -168,20 +184,27 @@ class Verifier {
     }
     uint64_t documents = 0;
     uint64_t chunks = 0;
+    std::vector<Sequence> texts;
     const absl::Status listed =
         snapshot_.ForEachDocument(id, [&](const DocumentInfo& document) {
           ++documents;
           chunks += document.chunk_count;
+          if (document.text_bytes > 0) texts.push_back(document.sequence);
           std::string what = CheckDocument(config, document);
-          if (what.empty() && document.sequence > counters->last_sequence) {
+          if (what.empty() &&
+              (document.state_sequence > counters->last_sequence ||
+               document.sequence > document.state_sequence)) {
             what = "is newer than its collection";
           }
           if (what.empty()) {
+            ++checked_.documents;
             ++report_.documents;
             report_.chunks += document.chunk_count;
           } else {
+            ++checked_.damaged;
             Add(id, document.id, what);
           }
+          if (documents % kProgressDocuments == 0) Tell();
           return !stop_.stop_requested();
         });
     if (stop_.stop_requested()) return;
@@ -202,6 +225,10 @@ class Verifier {
       Compare(id, "chunk records", stored->size(), chunks);
     }
     CheckLog(id, counters->last_sequence);
+    CheckHistory(*database_, snapshot_, record, std::move(texts), stop_,
+                 [&](absl::string_view document, absl::string_view what) {
+                   Add(id, document, what);
+                 });
   }
 
   void Compare(const std::string& collection, absl::string_view what,
@@ -258,7 +285,9 @@ class Verifier {
 
   const std::shared_ptr<const Database> database_;
   const std::stop_token stop_;
+  const VerifyWatcher& progress_;
   const DatabaseSnapshot snapshot_;
+  VerifyProgress checked_;
   StoreReport report_;
 };
 
@@ -266,8 +295,8 @@ class Verifier {
 
 absl::StatusOr<StoreReport> VerifyStore(
     const std::shared_ptr<const Database>& database,
-    const std::stop_token& stop) {
-  return Verifier(database, stop).Run();
+    const std::stop_token& stop, const VerifyWatcher& progress) {
+  return Verifier(database, stop, progress).Run();
 }
 
 }  // namespace braid::retrieval

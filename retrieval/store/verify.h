@@ -12,10 +12,10 @@
 namespace braid::retrieval {
 
 // Reads every table file whole, then every record at one snapshot. Keeps files
-// from being removed meanwhile.
+// from being removed meanwhile. `progress` may be null.
 absl::StatusOr<StoreReport> VerifyStore(
     const std::shared_ptr<const Database>& database,
-    const std::stop_token& stop);
+    const std::stop_token& stop, const VerifyWatcher& progress);
 
 }  // namespace braid::retrieval
 

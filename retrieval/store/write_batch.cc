@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "retrieval/store/history.h"
 #include "retrieval/store/keys.h"
 #include "retrieval/store/records.h"
 
@@ -59,16 +60,16 @@ absl::Status ValidateDocumentId(absl::string_view id) {
 
 CollectionBatch::CollectionBatch(const Database* database,
                                  braid::store::CollectionRecord collection,
-                                 uint64_t max_request_ids)
+                                 const BatchOptions& options)
     : database_(database),
       collection_(std::move(collection)),
-      max_request_ids_(max_request_ids),
+      options_(options),
       batch_(std::make_unique<rocksdb::WriteBatchWithIndex>(
           rocksdb::BytewiseComparator(), 0, /*overwrite_key=*/true)) {}
 
 absl::StatusOr<CollectionBatch> CollectionBatch::Begin(
     const Database* database, absl::string_view collection,
-    uint64_t max_request_ids) {
+    const BatchOptions& options) {
   auto record = database->GetRecord<braid::store::CollectionRecord>(
       nullptr, kMeta, keys::Collection(collection));
   if (!record.ok()) return record.status();
@@ -76,7 +77,7 @@ absl::StatusOr<CollectionBatch> CollectionBatch::Begin(
     return absl::NotFoundError(
         absl::StrCat("there is no collection \"", collection, "\""));
   }
-  CollectionBatch batch(database, **record, max_request_ids);
+  CollectionBatch batch(database, **record, options);
   auto global = database->GetRecord<braid::store::GlobalRecord>(nullptr, kMeta,
                                                                 keys::Global());
   if (!global.ok()) return global.status();
@@ -191,6 +192,7 @@ absl::StatusOr<WriteResult> CollectionBatch::Put(const DocumentWrite& write,
                     .source_fingerprint = write.source_fingerprint,
                     .metadata = write.metadata,
                     .sequence = global_.last_sequence() + 1,
+                    .state_sequence = global_.last_sequence() + 1,
                     .first_chunk = 0,
                     .chunk_count = static_cast<uint32_t>(write.chunks.size()),
                     .text_bytes = write.text.size(),
@@ -223,7 +225,7 @@ absl::StatusOr<WriteResult> CollectionBatch::Put(const DocumentWrite& write,
                  .first_chunk = info.first_chunk,
                  .chunk_count = info.chunk_count};
   if (old.has_value()) {
-    Remove(*old);
+    Remove(*old, now);
     entry.removed_first_chunk = old->first_chunk;
     entry.removed_chunk_count = old->chunk_count;
   } else {
@@ -283,6 +285,8 @@ absl::StatusOr<PatchResult> CollectionBatch::Patch(absl::string_view id,
   }
   if (metadata == result.document.metadata) return result;
   result.changed = true;
+  Retire(result.document, now, /*ends_version=*/false);
+  result.document.state_sequence = global_.last_sequence() + 1;
   result.document.metadata = std::move(metadata);
   result.document.update_time = now;
   // The sequence in the record is that of its text, which stays.
@@ -294,12 +298,13 @@ absl::StatusOr<PatchResult> CollectionBatch::Patch(absl::string_view id,
   return result;
 }
 
-absl::StatusOr<Sequence> CollectionBatch::Delete(absl::string_view id) {
+absl::StatusOr<Sequence> CollectionBatch::Delete(absl::string_view id,
+                                                 absl::Time now) {
   const absl::StatusOr<DocumentInfo> stored = Find(id);
   if (!stored.ok()) return stored.status();
   const DocumentInfo& old = *stored;
   const std::string key = keys::Document(collection_.number(), id);
-  Remove(old);
+  Remove(old, now);
   batch_->Delete(database_->family(kDocuments), key);
   braid::store::DocumentRecord retired;
   retired.set_version(old.version);
@@ -312,14 +317,27 @@ absl::StatusOr<Sequence> CollectionBatch::Delete(absl::string_view id) {
               .removed_chunk_count = old.chunk_count});
 }
 
-void CollectionBatch::Remove(const DocumentInfo& document) {
+void CollectionBatch::Retire(const DocumentInfo& document, absl::Time now,
+                             bool ends_version) {
+  const Sequence until = global_.last_sequence() + 1;
+  if (!options_.keep_history) {
+    counters_.set_history_through(until);
+    return;
+  }
+  const uint64_t bytes = WritePastState(*database_, collection_.number(),
+                                        {.document = document,
+                                         .until = until,
+                                         .end_time = now,
+                                         .ends_version = ends_version},
+                                        batch_.get());
+  counters_.set_history_bytes(counters_.history_bytes() + bytes);
+}
+
+void CollectionBatch::Remove(const DocumentInfo& document, absl::Time now) {
   const keys::CollectionNumber number = collection_.number();
-  for (uint64_t begin = 0; begin < document.text_bytes;
-       begin += kTextPieceBytes) {
-    batch_->Delete(
-        database_->family(kTexts),
-        keys::TextPiece(number, document.sequence,
-                        static_cast<uint32_t>(begin / kTextPieceBytes)));
+  Retire(document, now, /*ends_version=*/true);
+  if (!options_.keep_history) {
+    DeleteText(*database_, number, document, batch_.get());
   }
   for (uint32_t i = 0; i < document.chunk_count; ++i) {
     const std::string key = keys::Numbered(number, document.first_chunk + i);
@@ -340,10 +358,10 @@ Sequence CollectionBatch::Log(LogEntry entry) {
 
 absl::Status CollectionBatch::RememberRequest(const std::string& id,
                                               const WriteResult& result) {
-  if (id.empty() || max_request_ids_ == 0) return absl::OkStatus();
+  if (id.empty() || options_.max_request_ids == 0) return absl::OkStatus();
   const keys::CollectionNumber number = collection_.number();
   uint64_t oldest = counters_.oldest_request();
-  if (counters_.next_request() - oldest >= max_request_ids_) {
+  if (counters_.next_request() - oldest >= options_.max_request_ids) {
     const std::string key = keys::RequestPosition(number, oldest);
     auto forgotten = Read<std::string>(kRequests, key);
     if (!forgotten.ok()) return forgotten.status();

@@ -15,6 +15,11 @@
 
 namespace braid::retrieval {
 
+struct BatchOptions {
+  uint64_t max_request_ids = 0;  // remembered per collection
+  bool keep_history = false;     // of what is replaced, patched or deleted
+};
+
 // Gathers writes; nothing is in the store until Commit. Reads see the writes
 // gathered so far, so one batch may hold the same document or request id twice.
 // Not thread-safe: the store holds its writer lock while one is alive.
@@ -23,12 +28,12 @@ class CollectionBatch {
   // NOT_FOUND if there is no such collection.
   static absl::StatusOr<CollectionBatch> Begin(const Database* database,
                                                absl::string_view collection,
-                                               uint64_t max_request_ids);
+                                               const BatchOptions& options);
 
   // An error leaves the batch as it was.
   absl::StatusOr<WriteResult> Put(const DocumentWrite& write, bool force,
                                   absl::Time now);
-  absl::StatusOr<Sequence> Delete(absl::string_view id);
+  absl::StatusOr<Sequence> Delete(absl::string_view id, absl::Time now);
   absl::StatusOr<PatchResult> Patch(absl::string_view id,
                                     const MetadataPatch& patch, absl::Time now);
   // The document as it is now; NOT_FOUND.
@@ -42,7 +47,7 @@ class CollectionBatch {
  private:
   CollectionBatch(const Database* database,
                   braid::store::CollectionRecord collection,
-                  uint64_t max_request_ids);
+                  const BatchOptions& options);
 
   template <typename Record>
   absl::StatusOr<std::optional<Record>> Read(Family family,
@@ -52,15 +57,18 @@ class CollectionBatch {
   void WriteRecord(Family family, const std::string& key, const Record& record);
 
   absl::Status Validate(const DocumentWrite& write) const;
-  // Removes the text, chunks and vectors of a version.
-  void Remove(const DocumentInfo& document);
+  // Removes the chunks and vectors of a version, which the next log entry ends.
+  // Its text goes to the past, or goes as well where none is kept.
+  void Remove(const DocumentInfo& document, absl::Time now);
+  // Makes `document` a past state, which the next log entry ends.
+  void Retire(const DocumentInfo& document, absl::Time now, bool ends_version);
   Sequence Log(LogEntry entry);
   absl::Status RememberRequest(const std::string& id,
                                const WriteResult& result);
 
   const Database* database_;
   braid::store::CollectionRecord collection_;
-  uint64_t max_request_ids_;
+  BatchOptions options_;
   braid::store::GlobalRecord global_;
   braid::store::CountersRecord counters_;
   std::unique_ptr<rocksdb::WriteBatchWithIndex> batch_;

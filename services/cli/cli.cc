@@ -29,6 +29,7 @@ int RunCommandLine(int argc, const char* const* argv) {
   AddAsk(app, &common, &action);
   AddCollections(app, &common, &action);
   AddDocuments(app, &common, &action);
+  AddOperations(app, &common, &action);
   AddEval(app, &common, &action);
   AddBench(app, &common, &action);
   AddModel(app, &common, &action);

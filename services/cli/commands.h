@@ -13,6 +13,7 @@ void AddSearch(CLI::App& app, CommonOptions* common, Action* action);
 void AddAsk(CLI::App& app, CommonOptions* common, Action* action);
 void AddCollections(CLI::App& app, CommonOptions* common, Action* action);
 void AddDocuments(CLI::App& app, CommonOptions* common, Action* action);
+void AddOperations(CLI::App& app, CommonOptions* common, Action* action);
 void AddEval(CLI::App& app, CommonOptions* common, Action* action);
 void AddBench(CLI::App& app, CommonOptions* common, Action* action);
 void AddModel(CLI::App& app, CommonOptions* common, Action* action);

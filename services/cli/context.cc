@@ -18,21 +18,24 @@ void AddBasicFlags(CLI::App* verb, CommonOptions* options) {
                  "result");
 }
 
-void AddConnectionFlags(CLI::App* verb, CommonOptions* options) {
+void AddServerFlags(CLI::App* verb, CommonOptions* options) {
   AddBasicFlags(verb, options);
-  CLI::Option* address =
-      verb->add_option("--address", options->address,
-                       "Server: HOST:PORT or unix:PATH (default: from the "
-                       "configuration, 127.0.0.1:7410)")
-          ->type_name("ADDRESS");
-  verb->add_option("--data", options->data,
-                   "Run in this process on a data directory, without a server")
-      ->type_name("DIR")
-      ->excludes(address);
+  verb->add_option("--address", options->address,
+                   "Server: HOST:PORT or unix:PATH (default: from the "
+                   "configuration, 127.0.0.1:7410)")
+      ->type_name("ADDRESS");
   verb->add_option("--timeout", options->timeout_seconds,
                    "Seconds a call may take")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.001, 1e6));
+}
+
+void AddConnectionFlags(CLI::App* verb, CommonOptions* options) {
+  AddServerFlags(verb, options);
+  verb->add_option("--data", options->data,
+                   "Run in this process on a data directory, without a server")
+      ->type_name("DIR")
+      ->excludes(verb->get_option("--address"));
   AddEngineFlags(verb, options);
 }
 

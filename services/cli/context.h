@@ -44,6 +44,8 @@ using Action = std::function<ExitCode(const Context&)>;
 
 // Adds `--config` and `--json`.
 void AddBasicFlags(CLI::App* verb, CommonOptions* options);
+// Adds the flags of a verb that talks to a server.
+void AddServerFlags(CLI::App* verb, CommonOptions* options);
 // Adds the flags of a verb that talks to a server or opens a data directory.
 void AddConnectionFlags(CLI::App* verb, CommonOptions* options);
 // Adds `--encoder`, `--reranker` and `--threads`, for what runs in this

@@ -22,7 +22,9 @@ struct DocumentOptions {
   std::string collection = "default";
   std::vector<std::string> ids;
   std::string filter;
-  int limit = 0;  // 0: all
+  int limit = 0;         // 0: all
+  uint64_t version = 0;  // 0: as it is
+  uint64_t as_of = 0;    // 0: as it is
   bool chunks = false;
   bool allow_missing = false;
   bool dry_run = false;
@@ -36,6 +38,7 @@ absl::Status List(const DocumentOptions& options, const Context& context,
   v1::ListDocumentsRequest request;
   request.set_parent(CollectionName(options.collection));
   request.set_filter(options.filter);
+  request.set_as_of_sequence(options.as_of);
   request.set_page_size(1000);
   if (!context.options.json) std::printf("version  chunks  document\n");
   do {
@@ -73,6 +76,8 @@ absl::Status Get(const DocumentOptions& options, const Context& context,
   v1::GetDocumentRequest request;
   request.set_name(DocumentName(options.collection, options.ids.front()));
   request.set_include_chunks(options.chunks);
+  request.set_version(options.version);
+  request.set_as_of_sequence(options.as_of);
   v1::GetDocumentResponse response;
   Call call(context);
   const absl::Status status =
@@ -228,6 +233,12 @@ void AddDocuments(CLI::App& app, CommonOptions* common, Action* action) {
                    "AIP-160 filter over the metadata");
   list->add_option("--limit", options->limit, "At most so many (default: all)")
       ->check(CLI::PositiveNumber);
+  const auto add_as_of = [&](CLI::App* one, const char* help) {
+    return one->add_option("--as-of", options->as_of, help)
+        ->type_name("SEQUENCE")
+        ->check(CLI::PositiveNumber);
+  };
+  add_as_of(list, "The documents as they were after this write");
   Register(list, options, common, action, List);
 
   CLI::App* get = verb->add_subcommand(
@@ -236,6 +247,13 @@ void AddDocuments(CLI::App& app, CommonOptions* common, Action* action) {
       ->required()
       ->expected(1);
   get->add_flag("--chunks", options->chunks, "With --json: its chunks too");
+  CLI::Option* as_of =
+      add_as_of(get, "The document as it was after this write");
+  get->add_option("--version", options->version,
+                  "This version of it, such as a citation names")
+      ->type_name("VERSION")
+      ->check(CLI::PositiveNumber)
+      ->excludes(as_of);
   Register(get, options, common, action, Get);
 
   CLI::App* patch = verb->add_subcommand(

@@ -72,6 +72,7 @@ Json ToJson(const v1::Collection& collection) {
           {"chunk_count", collection.chunk_count()},
           {"last_sequence", collection.last_sequence()},
           {"visible_sequence", collection.visible_sequence()},
+          {"oldest_sequence", collection.oldest_sequence()},
           {"create_time",
            ToJson(collection.has_create_time(), collection.create_time())}};
 }
@@ -150,6 +151,34 @@ Json ToJson(const v1::Citation& citation) {
           {"source_range", ToJson(citation.text_range())},
           {"answer_range", ToJson(citation.answer_range())},
           {"quote", citation.quote()}};
+}
+
+Json ToJson(const v1::Operation& operation) {
+  const v1::OperationProgress& progress = operation.progress();
+  Json total;
+  if (progress.has_total()) total = progress.total();
+  Json error;
+  if (operation.has_error()) {
+    const auto code = static_cast<absl::StatusCode>(operation.error().code());
+    error = {{"code", absl::StatusCodeToString(code)},
+             {"message", operation.error().message()}};
+  }
+  return {
+      {"name", operation.name()},
+      {"kind", EnumSuffix(v1::Operation::Kind_Name(operation.kind()), "KIND_")},
+      {"collection", operation.collection()},
+      {"state",
+       EnumSuffix(v1::Operation::State_Name(operation.state()), "STATE_")},
+      {"cancel_requested", operation.cancel_requested()},
+      {"start_time", ToJson(true, operation.start_time())},
+      {"end_time", ToJson(operation.has_end_time(), operation.end_time())},
+      {"progress",
+       {{"done", progress.done()},
+        {"failed", progress.failed()},
+        {"total", total},
+        {"unit", progress.unit()}}},
+      {"request_id", operation.request_id()},
+      {"error", error}};
 }
 
 double ToMilliseconds(const google::protobuf::Duration& duration) {

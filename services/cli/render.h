@@ -5,6 +5,7 @@
 #include <braid/v1/answer_service.pb.h>
 #include <braid/v1/collection_service.pb.h>
 #include <braid/v1/document.pb.h>
+#include <braid/v1/operation_service.pb.h>
 #include <braid/v1/retrieval_service.pb.h>
 
 #include <string>
@@ -21,6 +22,7 @@ Json ToJson(const v1::Document& document);
 Json ToJson(const v1::Chunk& chunk);
 Json ToJson(const v1::Passage& passage);
 Json ToJson(const v1::Citation& citation);
+Json ToJson(const v1::Operation& operation);
 
 double ToMilliseconds(const google::protobuf::Duration& duration);
 // `STAGE_NAME_STOP` -> `stop`: an enum value without its prefix, lower-case.

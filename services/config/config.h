@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "services/limits.h"
 
 namespace braid::services {
@@ -24,6 +25,10 @@ struct Config {
   std::string parser_executable;
   int threads = 0;  // arithmetic threads; 0 for all cores
   int block_cache_mb = 64;
+  // How long what was replaced, patched or deleted can still be read; 0 for not
+  // at all. Of that at most so much per collection.
+  absl::Duration history_retention = absl::Hours(24);
+  int history_max_mb = 1024;
   std::string log_level = "info";
   Limits limits;
 };

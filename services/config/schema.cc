@@ -15,6 +15,7 @@ namespace {
 constexpr double kMaxBytes = double{1ull << 40};
 constexpr double kMaxMessageBytes = std::numeric_limits<int>::max();
 constexpr double kDaySeconds = 86400;
+constexpr double kMaxRetentionSeconds = 36500 * kDaySeconds;
 
 std::vector<Setting> MakeSettings() {
   using C = Config;
@@ -28,6 +29,8 @@ std::vector<Setting> MakeSettings() {
       {"", "parser_executable", &C::parser_executable},
       {"", "threads", &C::threads, 0, 1024},
       {"", "block_cache_mb", &C::block_cache_mb, 1, 1 << 20},
+      {"", "history_retention", &C::history_retention, 0, kMaxRetentionSeconds},
+      {"", "history_max_mb", &C::history_max_mb, 1, 1 << 20},
       {"",
        "log_level",
        &C::log_level,
@@ -90,6 +93,9 @@ std::vector<Setting> MakeSettings() {
       {"limits", "max_concurrent_lookups", &L::max_concurrent_lookups, 1,
        10000},
       {"limits", "max_health_watchers", &L::max_health_watchers, 1, 100000},
+      {"limits", "max_operation_watchers", &L::max_operation_watchers, 1, 1024},
+      {"limits", "max_finished_operations", &L::max_finished_operations, 0,
+       1000000},
       {"limits", "max_unacknowledged_documents",
        &L::max_unacknowledged_documents, 1, 100000},
       {"limits", "max_parse_cpu_time", &L::max_parse_cpu_time, 0.01,
@@ -241,6 +247,7 @@ absl::Status AssignText(const Setting& setting, const std::string& text,
   // else goes on as text and is refused where text does not fit.
   const bool wants_text =
       std::holds_alternative<std::string Config::*>(setting.target) ||
+      std::holds_alternative<absl::Duration Config::*>(setting.target) ||
       std::holds_alternative<absl::Duration Limits::*>(setting.target);
   SettingValue value = text;
   int64_t integer;

@@ -1,9 +1,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -74,10 +76,16 @@ absl::Status Check(const Call& call, const v1::CheckConsistencyRequest& request,
   return absl::OkStatus();
 }
 
-absl::Status Verify(const Call& call, const v1::VerifyRequest& request,
+absl::Status Verify(Call& call, const v1::VerifyRequest& request,
                     v1::VerifyResponse* response) {
+  const auto operation =
+      call.StartOperation(OperationKind::kVerify, /*collection=*/"");
   const auto report = call.runtime().backend().Verify(
-      request.repair(), call.deadline(), call.stop());
+      request.repair(), call.deadline(), call.stop(),
+      [&](const retrieval::VerifyProgress& progress) {
+        operation->SetProgress(progress.documents, progress.damaged,
+                               progress.total);
+      });
   if (!report.ok()) return report.status();
   ToProto(*report, response);
   return absl::OkStatus();
@@ -87,7 +95,8 @@ using BackupStream = StreamCall<v1::BackupResponse>;
 
 // Sends one file of a checkpoint.
 absl::Status SendFile(const std::string& directory, const std::string& name,
-                      BackupStream& stream, v1::BackupSummary* summary) {
+                      BackupStream& stream, Operation& operation,
+                      v1::BackupSummary* summary) {
   const absl::Status cancelled =
       absl::CancelledError("the backup was cancelled");
   const std::string path = absl::StrCat(directory, "/", name);
@@ -110,6 +119,7 @@ absl::Status SendFile(const std::string& directory, const std::string& name,
     data.mutable_data()->assign(buffer, 0, part);
     digest.Add(data.data());
     if (!stream.Send(std::move(data))) return cancelled;
+    operation.Add(part, /*failed=*/0);
     left -= part;
   }
   auto checksum = digest.Finish();
@@ -122,13 +132,32 @@ absl::Status SendFile(const std::string& directory, const std::string& name,
   return absl::OkStatus();
 }
 
+absl::StatusOr<uint64_t> TotalBytes(const retrieval::Checkpoint& checkpoint) {
+  uint64_t total = 0;
+  for (const std::string& name : checkpoint.files()) {
+    const std::string path = absl::StrCat(checkpoint.directory(), "/", name);
+    std::error_code error;
+    const uint64_t bytes = std::filesystem::file_size(path, error);
+    if (error) {
+      return absl::UnavailableError(absl::StrCat(path, ": ", error.message()));
+    }
+    total += bytes;
+  }
+  return total;
+}
+
 absl::Status Backup(BackupStream& stream) {
+  const auto operation = stream.call().StartOperation(OperationKind::kBackup,
+                                                      /*collection=*/"");
   const auto checkpoint = stream.call().runtime().backend().CreateCheckpoint();
   if (!checkpoint.ok()) return checkpoint.status();
+  const absl::StatusOr<uint64_t> bytes = TotalBytes(**checkpoint);
+  if (!bytes.ok()) return bytes.status();
+  operation->SetTotal(*bytes);
   v1::BackupResponse last;
   for (const std::string& name : (*checkpoint)->files()) {
     const absl::Status sent = SendFile((*checkpoint)->directory(), name, stream,
-                                       last.mutable_summary());
+                                       *operation, last.mutable_summary());
     if (!sent.ok()) return sent;
   }
   if (stream.Send(std::move(last))) return absl::OkStatus();
@@ -166,8 +195,9 @@ class AdminService final : public v1::AdminService::CallbackService {
   }
   grpc::ServerWriteReactor<v1::BackupResponse>* Backup(
       grpc::CallbackServerContext* context, const v1::BackupRequest*) override {
-    return BackupStream::Start(core_, &core_->lookups, context,
-                               "AdminService/Backup", services::Backup);
+    return BackupStream::Start(
+        core_, &core_->lookups, context, "AdminService/Backup",
+        core_->limits.default_answer_deadline, services::Backup);
   }
 
  private:

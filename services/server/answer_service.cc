@@ -91,6 +91,7 @@ class AnswerService final : public v1::AnswerService::CallbackService {
     // gRPC keeps the request until the stream is done.
     return AnswerStream::Start(
         core_, &core_->answers, context, "AnswerService/Answer",
+        core_->limits.default_answer_deadline,
         [request](AnswerStream& stream) { return Produce(*request, stream); });
   }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "services/server/errors.h"
+#include "services/server/resource_names.h"
 
 namespace braid::services {
 namespace {
@@ -87,11 +88,13 @@ ServerCore::ServerCore(Runtime* runtime_in, LogLevel level)
     : runtime(runtime_in),
       limits(runtime_in->config().limits),
       log(level),
+      operations(limits.max_finished_operations, /*clock=*/nullptr),
       searches(SearchThreads(limits), limits.max_concurrent_searches),
       answers(limits.max_concurrent_answers, limits.max_concurrent_answers),
       ingests(limits.max_concurrent_ingest_streams,
               limits.max_concurrent_ingest_streams),
-      lookups(kLookupThreads, limits.max_concurrent_lookups) {}
+      lookups(kLookupThreads, limits.max_concurrent_lookups),
+      watches(limits.max_operation_watchers, limits.max_operation_watchers) {}
 
 Call::Call(ServerCore* core, grpc::CallbackServerContext* context,
            absl::string_view rpc, absl::Duration default_timeout)
@@ -139,8 +142,21 @@ absl::Status Call::ReasonStatus() const {
       return WithReason(
           absl::UnavailableError("the client reads the stream too slowly"),
           "STALLED_READER");
+    case Reason::kOperationCancelled: {
+      const std::string name = FormatOperationName(operation_->id());
+      return WithReason(
+          absl::CancelledError(absl::StrCat(name, " was cancelled")),
+          "OPERATION_CANCELLED", {{"operation", name}});
+    }
   }
   return absl::OkStatus();
+}
+
+std::shared_ptr<Operation> Call::StartOperation(OperationKind kind,
+                                                absl::string_view collection) {
+  operation_ = core_->operations.Start(kind, collection, request_id_);
+  on_operation_cancelled_.emplace(operation_->cancelled(), StopCall{this});
+  return operation_;
 }
 
 absl::Status Call::Alive() const {
@@ -154,6 +170,8 @@ absl::Status Call::Alive() const {
 grpc::Status Call::End(const absl::Status& status) {
   absl::Status ended = status;
   if (!status.ok() && stop_.stop_requested()) ended = ReasonStatus();
+  // Before the client learns of the end: it may ask for the operation next.
+  if (operation_ != nullptr) operation_->Finish(ended);
   const std::optional<absl::Duration> delay = RetryDelay(ended);
   if (delay.has_value()) {
     context_->AddTrailingMetadata(

@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -19,6 +21,7 @@
 #include "services/limits.h"
 #include "services/runtime.h"
 #include "services/server/log.h"
+#include "services/server/operations.h"
 #include "services/server/work_pool.h"
 
 namespace braid::services {
@@ -57,10 +60,12 @@ struct ServerCore {
   const Limits& limits;
   const Logger log;
   CallTracker calls;
+  OperationRegistry operations;
   WorkPool searches;
   WorkPool answers;
   WorkPool ingests;
   WorkPool lookups;
+  WorkPool watches;
 };
 
 // One RPC, from its arrival until gRPC is done with it. Lives in its reactor.
@@ -91,6 +96,15 @@ class Call {
   void Shutdown() { Stop(Reason::kShutdown); }    // the server is closing
   void Evict() { Stop(Reason::kStalledReader); }  // the client reads nothing
 
+  // Makes this call an operation, which ends with it and can be cancelled while
+  // it lasts. At most once.
+  std::shared_ptr<Operation> StartOperation(OperationKind kind,
+                                            absl::string_view collection);
+  // Somebody else has cancelled the operation that this call is.
+  bool operation_cancelled() const {
+    return operation_ != nullptr && operation_->cancelled().stop_requested();
+  }
+
   // OK while the call should go on; otherwise why it should not (CANCELLED,
   // DEADLINE_EXCEEDED, UNAVAILABLE).
   absl::Status Alive() const;
@@ -101,7 +115,17 @@ class Call {
   grpc::Status End(const absl::Status& status);
 
  private:
-  enum class Reason { kNone, kCancelled, kShutdown, kStalledReader };
+  enum class Reason {
+    kNone,
+    kCancelled,
+    kShutdown,
+    kStalledReader,
+    kOperationCancelled
+  };
+  struct StopCall {
+    Call* call;
+    void operator()() const { call->Stop(Reason::kOperationCancelled); }
+  };
   void Stop(Reason reason);
   absl::Status ReasonStatus() const;
   void Log(const absl::Status& status) const;
@@ -116,6 +140,9 @@ class Call {
   std::atomic<Reason> reason_{Reason::kNone};
   std::stop_source stop_;
   absl::Status admitted_;
+  std::shared_ptr<Operation> operation_;
+  // Last: gone before what it uses.
+  std::optional<std::stop_callback<StopCall>> on_operation_cancelled_;
 };
 
 }  // namespace braid::services

@@ -9,13 +9,6 @@
 namespace braid::services {
 namespace {
 
-void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  proto->set_seconds(seconds);
-  proto->set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
-}
-
 void ToProto(absl::Duration duration, google::protobuf::Duration* proto) {
   absl::Duration rest;
   proto->set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
@@ -28,6 +21,13 @@ void ToProto(const retrieval::ByteRange& range, v1::ByteRange* proto) {
 }
 
 }  // namespace
+
+void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  proto->set_seconds(seconds);
+  proto->set_nanos(static_cast<int32_t>(
+      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+}
 
 void ToProto(const retrieval::CollectionConfig& config,
              const retrieval::CollectionCounters& counters,
@@ -47,6 +47,7 @@ void ToProto(const retrieval::CollectionConfig& config,
   proto->set_chunk_count(counters.chunks);
   proto->set_last_sequence(counters.last_sequence);
   proto->set_visible_sequence(visible_sequence);
+  proto->set_oldest_sequence(counters.oldest_sequence);
   ToProto(config.create_time, proto->mutable_create_time());
 }
 

@@ -3,6 +3,7 @@
 #define BRAID_SERVICES_SERVER_CONVERT_H_
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "braid/v1/admin_service.pb.h"
 #include "braid/v1/answer_service.pb.h"
 #include "braid/v1/collection_service.pb.h"
@@ -10,12 +11,15 @@
 #include "braid/v1/document_service.pb.h"
 #include "braid/v1/retrieval_service.pb.h"
 #include "generation/engine/sampling.h"
+#include "google/protobuf/timestamp.pb.h"
 #include "retrieval/local/verify.h"
 #include "retrieval/store/store.h"
 #include "services/pipeline/answer_pipeline.h"
 #include "services/pipeline/search_pipeline.h"
 
 namespace braid::services {
+
+void ToProto(absl::Time time, google::protobuf::Timestamp* proto);
 
 void ToProto(const retrieval::CollectionConfig& config,
              const retrieval::CollectionCounters& counters,

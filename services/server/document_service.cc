@@ -21,8 +21,11 @@ namespace {
 constexpr size_t kScanBatch = 256;
 
 absl::Status DocumentError(const absl::Status& status) {
-  if (!absl::IsNotFound(status)) return status;
-  return WithReason(status, "DOCUMENT_NOT_FOUND");
+  if (absl::IsNotFound(status)) return WithReason(status, "DOCUMENT_NOT_FOUND");
+  if (absl::IsOutOfRange(status)) {
+    return WithReason(status, "SEQUENCE_OUT_OF_RANGE");
+  }
+  return status;
 }
 
 // COLLECTION_NOT_FOUND unless the collection is there.
@@ -33,24 +36,50 @@ absl::Status CheckCollection(const Call& call, const std::string& collection) {
 
 absl::Status Get(const Call& call, const v1::GetDocumentRequest& request,
                  v1::GetDocumentResponse* response) {
-  const auto name = ParseDocument("name", request.name(), call.limits());
-  if (!name.ok()) return name.status();
-  absl::Status status = CheckCollection(call, name->collection);
+  const auto query = Parse(request, call.limits());
+  if (!query.ok()) return query.status();
+  const std::string& collection = query->name.collection;
+  const std::string& id = query->name.document;
+  absl::Status status = CheckCollection(call, collection);
   if (!status.ok()) return status;
   const auto snapshot = call.runtime().backend().store()->snapshot();
-  const auto document = snapshot->GetDocument(name->collection, name->document);
+  const auto document =
+      query->version != 0
+          ? snapshot->GetDocumentVersion(collection, id, query->version)
+      : query->sequence != 0
+          ? snapshot->GetDocumentAt(collection, id, query->sequence)
+          : snapshot->GetDocument(collection, id);
   if (!document.ok()) return DocumentError(document.status());
-  auto text = snapshot->GetText(name->collection, name->document);
+  auto text =
+      snapshot->GetTextRange(collection, *document, {0, document->text_bytes});
   if (!text.ok()) return text.status();
-  ToProto(name->collection, *document, response->mutable_document());
+  ToProto(collection, *document, response->mutable_document());
   response->mutable_document()->set_text(*std::move(text));
   if (!request.include_chunks()) return absl::OkStatus();
-  const auto chunks = snapshot->GetChunks(name->collection, *document);
+  const auto chunks = snapshot->GetChunks(collection, *document);
   if (!chunks.ok()) return chunks.status();
   for (const retrieval::Chunk& chunk : *chunks) {
-    ToProto(name->collection, chunk, response->add_chunks());
+    ToProto(collection, chunk, response->add_chunks());
   }
   return absl::OkStatus();
+}
+
+// Looks at the next ids after `after`, as they are or, unless `sequence` is 0,
+// as they were.
+absl::StatusOr<retrieval::DocumentsAt> NextDocuments(
+    const retrieval::StoreSnapshot& snapshot, const std::string& collection,
+    retrieval::Sequence sequence, const std::string& after) {
+  if (sequence != 0) {
+    return snapshot.ListDocumentsAt(collection, sequence, after, kScanBatch);
+  }
+  auto documents = snapshot.ListDocuments(collection, after, kScanBatch);
+  if (!documents.ok()) return documents.status();
+  retrieval::DocumentsAt batch;
+  batch.seen = documents->size();
+  batch.last = documents->empty() ? after : documents->back().id;
+  batch.complete = documents->size() < kScanBatch;
+  batch.documents = *std::move(documents);
+  return batch;
 }
 
 absl::Status List(const Call& call, const v1::ListDocumentsRequest& request,
@@ -67,16 +96,16 @@ absl::Status List(const Call& call, const v1::ListDocumentsRequest& request,
   }
   const auto snapshot = call.runtime().backend().store()->snapshot();
   const std::string scope =
-      DocumentsPageScope(query->collection, query->filter);
+      DocumentsPageScope(query->collection, query->filter, query->sequence);
   const int size = static_cast<int>(query->page.size);
   std::string& after = query->page.after;
   for (size_t scanned = 0; scanned < call.limits().max_scanned_documents;) {
     status = call.Alive();
     if (!status.ok()) return status;
     const auto batch =
-        snapshot->ListDocuments(query->collection, after, kScanBatch);
-    if (!batch.ok()) return batch.status();
-    for (const retrieval::DocumentInfo& document : *batch) {
+        NextDocuments(*snapshot, query->collection, query->sequence, after);
+    if (!batch.ok()) return DocumentError(batch.status());
+    for (const retrieval::DocumentInfo& document : batch->documents) {
       if (!filter.has_value() || filter->Matches(document)) {
         // One match more than fits says that there is a next page.
         if (response->documents_size() == size) {
@@ -87,8 +116,9 @@ absl::Status List(const Call& call, const v1::ListDocumentsRequest& request,
       }
       after = document.id;
     }
-    if (batch->size() < kScanBatch) return absl::OkStatus();
-    scanned += batch->size();
+    if (batch->complete) return absl::OkStatus();
+    after = batch->last;
+    scanned += batch->seen;
   }
   response->set_next_page_token(MakePageToken(scope, after));
   return absl::OkStatus();
@@ -110,7 +140,7 @@ absl::Status Delete(const Call& call, const v1::DeleteDocumentRequest& request,
   return absl::OkStatus();
 }
 
-absl::Status DeleteMatching(const Call& call,
+absl::Status DeleteMatching(Call& call,
                             const v1::DeleteDocumentsRequest& request,
                             v1::DeleteDocumentsResponse* response) {
   auto query = Parse(request, call.limits());
@@ -119,12 +149,20 @@ absl::Status DeleteMatching(const Call& call,
   if (!status.ok()) return status;
   const auto filter = retrieval::Filter::Parse(query->filter);
   if (!filter.ok()) return filter.status();
+  // One that only counts is a lookup.
+  std::shared_ptr<Operation> operation;
+  if (!query->validate_only) {
+    operation =
+        call.StartOperation(OperationKind::kDeleteDocuments, query->collection);
+  }
   retrieval::Store* const store = call.runtime().backend().store();
   const auto snapshot = store->snapshot();
   const auto matches = [&](const retrieval::DocumentInfo& document) {
     return filter->Matches(document);
   };
   for (size_t scanned = 0; scanned < call.limits().max_scanned_documents;) {
+    // Its client must not go on with the next page.
+    if (call.operation_cancelled()) return call.Alive();
     // What was deleted so far is told even when the time is up.
     if (scanned > 0 && !call.Alive().ok()) break;
     const auto batch =
@@ -141,6 +179,7 @@ absl::Status DeleteMatching(const Call& call,
       const auto deleted =
           store->DeleteDocuments(query->collection, ids, matches);
       if (!deleted.ok()) return CollectionError(deleted.status());
+      operation->Add(deleted->deleted, /*failed=*/0);
       response->set_deleted_count(response->deleted_count() + deleted->deleted);
       if (deleted->deleted > 0) response->set_sequence(deleted->sequence);
     }

@@ -63,6 +63,7 @@ class GenerationService final : public v1::GenerationService::CallbackService {
     // gRPC keeps the request until the stream is done.
     return GenerateStream::Start(core_, &core_->answers, context,
                                  "GenerationService/Generate",
+                                 core_->limits.default_answer_deadline,
                                  [request](GenerateStream& stream) {
                                    return Produce(*request, stream);
                                  });

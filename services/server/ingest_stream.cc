@@ -119,6 +119,7 @@ class IngestStream final
   std::string collection_;
   std::shared_ptr<retrieval::IngestPipeline> pipeline_;
 
+  std::shared_ptr<Operation> operation_;  // set before the first document
   ByteBuffer incoming_;  // gRPC's between StartRead and OnReadDone
   absl::Mutex mutex_;
   bool read_ready_ ABSL_GUARDED_BY(mutex_) = false;
@@ -162,6 +163,7 @@ void IngestStream::OnWriteDone(bool ok) {
 }
 
 void IngestStream::Run(WorkPool::Slot slot) {
+  operation_ = call_->StartOperation(OperationKind::kIngest, /*collection=*/"");
   absl::Status status;
   try {
     status = ReadAll();
@@ -300,6 +302,7 @@ absl::Status IngestStream::UseCollection(const std::string& name) {
   if (!pipeline.ok()) return CollectionError(pipeline.status());
   pipeline_ = *std::move(pipeline);
   collection_ = *std::move(collection);
+  operation_->SetCollection(collection_);
   return absl::OkStatus();
 }
 
@@ -318,6 +321,8 @@ void IngestStream::Fail(const v1::IngestRequest& request,
 }
 
 void IngestStream::Acknowledge(const v1::IngestResponse& response) {
+  const bool failed = response.outcome() == v1::IngestResponse::OUTCOME_FAILED;
+  operation_->Add(failed ? 0 : 1, failed ? 1 : 0);
   ByteBuffer buffer;
   bool own_buffer;
   const grpc::Status serialized =

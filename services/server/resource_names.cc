@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kMaxCollectionIdBytes = 63;
 constexpr absl::string_view kCollections = "collections/";
 constexpr absl::string_view kDocuments = "/documents/";
+constexpr absl::string_view kOperations = "operations/";
+constexpr size_t kMaxOperationIdBytes = 64;
 
 }  // namespace
 
@@ -66,6 +68,17 @@ absl::StatusOr<DocumentName> ParseDocumentName(absl::string_view name,
   return DocumentName{*std::move(collection), std::string(document)};
 }
 
+absl::StatusOr<std::string> ParseOperationName(absl::string_view name) {
+  bool good = absl::ConsumePrefix(&name, kOperations) && !name.empty() &&
+              name.size() <= kMaxOperationIdBytes;
+  for (const char c : name) {
+    good =
+        good && (absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-');
+  }
+  if (good) return std::string(name);
+  return absl::InvalidArgumentError("must be `operations/{operation}`");
+}
+
 std::string FormatCollectionName(absl::string_view collection) {
   return absl::StrCat(kCollections, collection);
 }
@@ -73,6 +86,10 @@ std::string FormatCollectionName(absl::string_view collection) {
 std::string FormatDocumentName(absl::string_view collection,
                                absl::string_view document) {
   return absl::StrCat(kCollections, collection, kDocuments, document);
+}
+
+std::string FormatOperationName(absl::string_view operation) {
+  return absl::StrCat(kOperations, operation);
 }
 
 }  // namespace braid::services

@@ -1,5 +1,5 @@
-// Resource names: `collections/{collection}` and
-// `collections/{collection}/documents/{document}`.
+// Resource names: `collections/{collection}`,
+// `collections/{collection}/documents/{document}` and `operations/{operation}`.
 #ifndef BRAID_SERVICES_SERVER_RESOURCE_NAMES_H_
 #define BRAID_SERVICES_SERVER_RESOURCE_NAMES_H_
 
@@ -27,9 +27,13 @@ absl::StatusOr<std::string> ParseCollectionName(absl::string_view name);
 absl::StatusOr<DocumentName> ParseDocumentName(absl::string_view name,
                                                size_t max_document_id_bytes);
 
+// The id: 1 to 64 of a-z, 0-9 and `-`.
+absl::StatusOr<std::string> ParseOperationName(absl::string_view name);
+
 std::string FormatCollectionName(absl::string_view collection);
 std::string FormatDocumentName(absl::string_view collection,
                                absl::string_view document);
+std::string FormatOperationName(absl::string_view operation);
 
 }  // namespace braid::services
 

@@ -14,6 +14,7 @@
 #include "braid/v1/collection_service.grpc.pb.h"
 #include "braid/v1/document_service.grpc.pb.h"
 #include "braid/v1/generation_service.grpc.pb.h"
+#include "braid/v1/operation_service.grpc.pb.h"
 #include "braid/v1/retrieval_service.grpc.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/resource_quota.h"
@@ -43,7 +44,8 @@ std::vector<std::string> ServiceNames() {
           v1::RetrievalService::service_full_name(),
           v1::GenerationService::service_full_name(),
           v1::AnswerService::service_full_name(),
-          v1::AdminService::service_full_name()};
+          v1::AdminService::service_full_name(),
+          v1::OperationService::service_full_name()};
 }
 
 void SetLimits(const Limits& limits, grpc::ServerBuilder* builder) {
@@ -80,6 +82,7 @@ class ServerImpl final : public Server {
     services_.push_back(MakeGenerationService(&core_));
     services_.push_back(MakeAnswerService(&core_));
     services_.push_back(MakeAdminService(&core_));
+    services_.push_back(MakeOperationService(&core_));
   }
   ~ServerImpl() override { Shutdown(absl::ZeroDuration()); }
 

@@ -16,6 +16,7 @@ std::unique_ptr<grpc::Service> MakeRetrievalService(ServerCore* core);
 std::unique_ptr<grpc::Service> MakeGenerationService(ServerCore* core);
 std::unique_ptr<grpc::Service> MakeAnswerService(ServerCore* core);
 std::unique_ptr<grpc::Service> MakeAdminService(ServerCore* core);
+std::unique_ptr<grpc::Service> MakeOperationService(ServerCore* core);
 
 // Gives NOT_FOUND of a collection its reason, COLLECTION_NOT_FOUND; other
 // statuses pass.

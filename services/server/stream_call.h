@@ -30,10 +30,13 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
   // Returns the status that the stream ends with.
   using Producer = std::function<absl::Status(StreamCall& stream)>;
 
+  // `default_timeout` is for callers that set no deadline.
   static grpc::ServerWriteReactor<Response>* Start(
       ServerCore* core, WorkPool* pool, grpc::CallbackServerContext* context,
-      absl::string_view rpc, Producer producer) {
-    auto* self = new StreamCall(core, context, rpc, std::move(producer));
+      absl::string_view rpc, absl::Duration default_timeout,
+      Producer producer) {
+    auto* self = new StreamCall(core, context, rpc, default_timeout,
+                                std::move(producer));
     if (!self->call_.admitted().ok()) {
       self->Complete(self->call_.admitted());
     } else if (!pool->TryRun([self](WorkPool::Slot slot) {
@@ -45,7 +48,7 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
     return self;
   }
 
-  const Call& call() const { return call_; }
+  Call& call() { return call_; }
 
   // Queues a message, blocking while the queue is full. A message larger than
   // the whole queue waits until it is empty. Returns false when nothing more
@@ -121,8 +124,9 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
   };
 
   StreamCall(ServerCore* core, grpc::CallbackServerContext* context,
-             absl::string_view rpc, Producer producer)
-      : call_(core, context, rpc, core->limits.default_answer_deadline),
+             absl::string_view rpc, absl::Duration default_timeout,
+             Producer producer)
+      : call_(core, context, rpc, default_timeout),
         context_(context),
         producer_(std::move(producer)),
         wake_(call_.stop(), Wake{this}) {}

@@ -19,8 +19,8 @@ namespace braid::services {
 template <typename Request, typename Response>
 class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
-  using Handler = std::function<absl::Status(
-      const Call& call, const Request& request, Response* response)>;
+  using Handler = std::function<absl::Status(Call& call, const Request& request,
+                                             Response* response)>;
 
   static grpc::ServerUnaryReactor* Start(ServerCore* core, WorkPool* pool,
                                          grpc::CallbackServerContext* context,

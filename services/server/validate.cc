@@ -19,18 +19,6 @@ constexpr uint32_t kMaxChunkTokens = 2048;
 constexpr uint32_t kMaxParentTokens = 8192;
 constexpr size_t kMaxMediaTypeBytes = 255;
 
-std::string PageAfter(absl::string_view scope, const std::string& token,
-                      RequestChecker* check) {
-  if (token.empty()) return "";
-  absl::StatusOr<std::string> after = absl::InvalidArgumentError("is too long");
-  if (token.size() <= check->limits().max_page_token_bytes) {
-    after = ParsePageToken(scope, token);
-  }
-  if (after.ok()) return *std::move(after);
-  check->Add("page_token", after.status().message());
-  return "";
-}
-
 // Fills the fusion part of `query`.
 void ParseFusion(const v1::FusionOptions& fusion, RequestChecker* check,
                  PipelineQuery* query) {
@@ -232,13 +220,26 @@ std::string RequestChecker::Filter(absl::string_view field,
   return text;
 }
 
+std::string RequestChecker::PageAfter(absl::string_view scope,
+                                      const std::string& token) {
+  if (token.empty()) return "";
+  absl::StatusOr<std::string> after = absl::InvalidArgumentError("is too long");
+  if (token.size() <= limits_.max_page_token_bytes) {
+    after = ParsePageToken(scope, token);
+  }
+  if (after.ok()) return *std::move(after);
+  Add("page_token", after.status().message());
+  return "";
+}
+
 absl::Status RequestChecker::status() const {
   return violations_.empty() ? absl::OkStatus() : InvalidFields(violations_);
 }
 
 std::string DocumentsPageScope(absl::string_view collection,
-                               absl::string_view filter) {
-  return absl::StrCat("documents/", collection, "/", filter);
+                               absl::string_view filter,
+                               retrieval::Sequence sequence) {
+  return absl::StrCat("documents/", sequence, "/", collection, "/", filter);
 }
 
 std::string DeleteDocumentsScope(absl::string_view collection,
@@ -303,9 +304,26 @@ absl::StatusOr<PageRequest> Parse(const v1::ListCollectionsRequest& request,
   PageRequest page;
   page.size = check.Count("page_size", request.page_size(),
                           limits.default_page_size, limits.max_page_size);
-  page.after = PageAfter(kCollectionsPageScope, request.page_token(), &check);
+  page.after = check.PageAfter(kCollectionsPageScope, request.page_token());
   if (absl::Status status = check.status(); !status.ok()) return status;
   return page;
+}
+
+absl::StatusOr<GetDocumentQuery> Parse(const v1::GetDocumentRequest& request,
+                                       const Limits& limits) {
+  RequestChecker check(limits);
+  GetDocumentQuery query;
+  query.name = check.Document("name", request.name());
+  query.version = request.version();
+  query.sequence = request.as_of_sequence();
+  if (query.version != 0 && query.sequence != 0) {
+    check.Add("as_of_sequence", "must not be given together with version");
+  }
+  if (request.include_chunks() && (query.version != 0 || query.sequence != 0)) {
+    check.Add("include_chunks", "the chunks of the past are not kept");
+  }
+  if (absl::Status status = check.status(); !status.ok()) return status;
+  return query;
 }
 
 absl::StatusOr<ListDocumentsQuery> Parse(
@@ -316,9 +334,10 @@ absl::StatusOr<ListDocumentsQuery> Parse(
   query.filter = check.Filter("filter", request.filter());
   query.page.size = check.Count("page_size", request.page_size(),
                                 limits.default_page_size, limits.max_page_size);
-  query.page.after =
-      PageAfter(DocumentsPageScope(query.collection, query.filter),
-                request.page_token(), &check);
+  query.sequence = request.as_of_sequence();
+  query.page.after = check.PageAfter(
+      DocumentsPageScope(query.collection, query.filter, query.sequence),
+      request.page_token());
   if (absl::Status status = check.status(); !status.ok()) return status;
   return query;
 }
@@ -335,8 +354,9 @@ absl::StatusOr<DeleteDocumentsQuery> Parse(
     query.filter = check.Filter("filter", request.filter());
   }
   query.validate_only = request.validate_only();
-  query.after = PageAfter(DeleteDocumentsScope(query.collection, query.filter),
-                          request.page_token(), &check);
+  query.after =
+      check.PageAfter(DeleteDocumentsScope(query.collection, query.filter),
+                      request.page_token());
   if (absl::Status status = check.status(); !status.ok()) return status;
   return query;
 }

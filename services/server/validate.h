@@ -15,6 +15,7 @@
 #include "braid/v1/collection_service.pb.h"
 #include "braid/v1/document_service.pb.h"
 #include "braid/v1/generation_service.pb.h"
+#include "braid/v1/operation_service.pb.h"
 #include "braid/v1/retrieval_service.pb.h"
 #include "generation/engine/generator.h"
 #include "retrieval/ingest/pipeline.h"
@@ -23,6 +24,7 @@
 #include "services/pipeline/answer_pipeline.h"
 #include "services/pipeline/search_pipeline.h"
 #include "services/server/errors.h"
+#include "services/server/operations.h"
 #include "services/server/resource_names.h"
 
 namespace braid::services {
@@ -52,6 +54,10 @@ class RequestChecker {
   // Parses; empty is none.
   std::string Filter(absl::string_view field, const std::string& text);
 
+  // The last entry of the page before, out of a token for `scope`; empty for
+  // the first page. The field is `page_token`.
+  std::string PageAfter(absl::string_view scope, const std::string& token);
+
   // InvalidFields(...), or OK when there was nothing to add.
   absl::Status status() const;
 
@@ -66,9 +72,16 @@ struct PageRequest {
   std::string after;  // the last entry of the page before; empty for the first
 };
 
+struct GetDocumentQuery {
+  DocumentName name;
+  uint64_t version = 0;              // 0 for as it is
+  retrieval::Sequence sequence = 0;  // 0 for as it is
+};
+
 struct ListDocumentsQuery {
   std::string collection;
   std::string filter;
+  retrieval::Sequence sequence = 0;  // 0 for as they are
   PageRequest page;
 };
 
@@ -79,6 +92,13 @@ struct DeleteDocumentsQuery {
   std::string after;  // the last document looked at; empty for the first call
 };
 
+struct ListOperationsQuery {
+  OperationRegistry::Filter filter;
+  std::string scope;  // what its page tokens are bound to
+  size_t page_size = 0;
+  uint64_t before = 0;  // operations with lower numbers
+};
+
 struct PatchDocumentQuery {
   DocumentName name;
   retrieval::MetadataPatch patch;
@@ -87,7 +107,8 @@ struct PatchDocumentQuery {
 // What page tokens of these lists are bound to.
 inline constexpr absl::string_view kCollectionsPageScope = "collections";
 std::string DocumentsPageScope(absl::string_view collection,
-                               absl::string_view filter);
+                               absl::string_view filter,
+                               retrieval::Sequence sequence);
 std::string DeleteDocumentsScope(absl::string_view collection,
                                  absl::string_view filter);
 
@@ -97,12 +118,16 @@ absl::StatusOr<retrieval::CollectionConfig> Parse(
     const v1::CreateCollectionRequest& request, const Limits& limits);
 absl::StatusOr<PageRequest> Parse(const v1::ListCollectionsRequest& request,
                                   const Limits& limits);
+absl::StatusOr<GetDocumentQuery> Parse(const v1::GetDocumentRequest& request,
+                                       const Limits& limits);
 absl::StatusOr<ListDocumentsQuery> Parse(
     const v1::ListDocumentsRequest& request, const Limits& limits);
 absl::StatusOr<DeleteDocumentsQuery> Parse(
     const v1::DeleteDocumentsRequest& request, const Limits& limits);
 absl::StatusOr<PatchDocumentQuery> Parse(
     const v1::PatchDocumentRequest& request, const Limits& limits);
+absl::StatusOr<ListOperationsQuery> Parse(
+    const v1::ListOperationsRequest& request, const Limits& limits);
 absl::StatusOr<PipelineQuery> Parse(const v1::SearchRequest& request,
                                     const Limits& limits);
 absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,
@@ -118,6 +143,10 @@ absl::StatusOr<std::string> ParseCollection(absl::string_view field,
                                             absl::string_view name,
                                             const Limits& limits);
 absl::StatusOr<DocumentName> ParseDocument(absl::string_view field,
+                                           absl::string_view name,
+                                           const Limits& limits);
+// The operation's id.
+absl::StatusOr<std::string> ParseOperation(absl::string_view field,
                                            absl::string_view name,
                                            const Limits& limits);
 

@@ -62,8 +62,8 @@ TEST(Serve, NeedsADataDirectory) {
   EXPECT_EQ(RunBraid({"serve", "--address", "127.0.0.1:0"}).exit_code, 2);
 }
 
-TEST(Ingest, SigintFinishesWhatIsInFlightAndSaysSo) {
-  const ScratchDirectory scratch;
+// The path of a file of 20,000 documents.
+std::string WriteRows(const ScratchDirectory& scratch) {
   std::string rows;
   for (int i = 0; i < 20000; ++i) {
     rows += Json{{"id", "row-" + std::to_string(i)},
@@ -72,8 +72,71 @@ TEST(Ingest, SigintFinishesWhatIsInFlightAndSaysSo) {
                 .dump() +
             "\n";
   }
-  BraidProcess ingest({"ingest", scratch.Write("rows.jsonl", rows), "--data",
-                       scratch / "data", "--json"});
+  return scratch.Write("rows.jsonl", rows);
+}
+
+TEST(Operations, AreListedFollowedAndCancelled) {
+  const ScratchDirectory scratch;
+  ServerProcess server(scratch / "data");
+  ASSERT_FALSE(server.address().empty());
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "operations");
+    arguments.insert(arguments.end(),
+                     {"--address", server.address(), "--json"});
+    return RunBraid(arguments);
+  };
+  EXPECT_EQ(run({"list"}).LastJson()["count"], 0);
+  ASSERT_EQ(
+      RunBraid({"ingest", kDocs, "--address", server.address()}).exit_code, 0);
+  Output listed = run({"list", "--kind", "ingest", "--state", "succeeded"});
+  ASSERT_EQ(listed.exit_code, 0) << listed.err;
+  ASSERT_EQ(listed.JsonLines().size(), 2u) << listed.out;
+  const Json done = listed.JsonLines()[0];
+  EXPECT_EQ(done["kind"], "ingest");
+  EXPECT_EQ(done["collection"], "collections/default");
+  EXPECT_EQ(done["progress"]["done"], 5);
+  EXPECT_EQ(run({"get", done["name"]}).LastJson(), done);
+  EXPECT_EQ(run({"watch", done["name"]}).exit_code, 0);
+
+  BraidProcess ingest(
+      {"ingest", WriteRows(scratch), "--address", server.address(), "--json"});
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (ingest.OutSoFar().empty() &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  listed = run({"list", "--state", "running"});
+  ASSERT_EQ(listed.JsonLines().size(), 2u) << listed.out;
+  const std::string name = listed.JsonLines()[0]["name"];
+  BraidProcess watch(
+      {"operations", "watch", name, "--address", server.address(), "--json"});
+  const Output cancelled = run({"cancel", name});
+  EXPECT_EQ(cancelled.exit_code, 0) << cancelled.err;
+  EXPECT_EQ(cancelled.LastJson()["cancel_requested"], true);
+  const Output stopped = ingest.Wait();
+  EXPECT_EQ(stopped.exit_code, 130);
+  EXPECT_THAT(stopped.err, HasSubstr(name));
+  const Output watched = watch.Wait();
+  EXPECT_EQ(watched.exit_code, 1) << "it did not succeed";
+  EXPECT_EQ(watched.LastJson()["state"], "cancelled");
+  EXPECT_EQ(watched.LastJson()["error"]["code"], "CANCELLED");
+  // Every acknowledged row, and perhaps some more, is there.
+  const Output documents =
+      RunBraid({"documents", "list", "--address", server.address(), "--json"});
+  EXPECT_GE(documents.LastJson()["count"],
+            watched.LastJson()["progress"]["done"]);
+  EXPECT_LT(documents.LastJson()["count"], 20000);
+
+  EXPECT_EQ(run({"get", "operations/0-1"}).exit_code, 1);
+  EXPECT_EQ(run({"get", "no such name"}).exit_code, 2);
+  EXPECT_EQ(run({"list", "--kind", "answer"}).exit_code, 2);
+}
+
+TEST(Ingest, SigintFinishesWhatIsInFlightAndSaysSo) {
+  const ScratchDirectory scratch;
+  BraidProcess ingest(
+      {"ingest", WriteRows(scratch), "--data", scratch / "data", "--json"});
   const auto deadline =
       std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (ingest.OutSoFar().empty() &&

@@ -87,6 +87,11 @@ LocalBackendOptions Options(const std::string& directory, uint64_t seed) {
   options.index_interval = absl::Milliseconds(kIntervals[random() % 3]);
   options.store.block_cache_bytes = random() % 2 == 0 ? 1 << 20 : 64 << 20;
   options.store.max_request_ids = random() % 2 == 0 ? 20 : 100000;
+  // None of the past, some that is being forgotten, all of it.
+  constexpr int kRetentions[] = {0, 50, 24 * 3600 * 1000};
+  options.store.history_retention =
+      absl::Milliseconds(kRetentions[random() % 3]);
+  options.history_interval = absl::Milliseconds(10);
   return options;
 }
 

@@ -1,7 +1,8 @@
 // The backend against an oracle in memory: random puts, replacements, deletes,
 // patches, deletes by filter, searches of both legs with and without a filter,
-// and restarts.
+// reads of the past, and restarts.
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <set>
@@ -30,6 +31,14 @@ struct Model {
   std::map<std::string, Document> documents;
   std::map<std::string, uint64_t> versions;  // of deleted ones as well
   Sequence sequence = 0;
+  // The documents after some of the last writes.
+  std::map<Sequence, std::map<std::string, Document>> past;
+
+  // To be called after a write.
+  void Remember() {
+    past[sequence] = documents;
+    if (past.size() > 100) past.erase(past.begin());
+  }
 };
 
 // A chunk as the oracle knows it: document and ordinal.
@@ -43,6 +52,8 @@ class FaultModelTest : public ::testing::Test {
     options.directory = directory_.path("data");
     options.index_interval = absl::Milliseconds(1);
     options.seal_vectors = 32;  // with some HNSW segments; searched exactly
+    options.store.clock = [this] { return absl::FromUnixSeconds(seconds_); };
+    options.store.history_retention = absl::Seconds(60);
     auto opened = LocalBackend::Open(options, &encoder_);
     ASSERT_TRUE(opened.ok()) << opened.status();
     backend_ = *std::move(opened);
@@ -87,6 +98,7 @@ class FaultModelTest : public ::testing::Test {
       document.write = std::move(writes[i]);
       ASSERT_EQ(results[i]->version, document.version);
       model.sequence = results[i]->sequence;
+      model.Remember();
     }
   }
 
@@ -95,7 +107,9 @@ class FaultModelTest : public ::testing::Test {
     const std::string id = Id();
     const auto deleted = backend_->store()->DeleteDocument(collection, id);
     ASSERT_EQ(deleted.ok(), model.documents.erase(id) > 0);
-    if (deleted.ok()) model.sequence = *deleted;
+    if (!deleted.ok()) return;
+    model.sequence = *deleted;
+    model.Remember();
   }
 
   void DeleteByFilter(const std::string& collection) {
@@ -113,7 +127,9 @@ class FaultModelTest : public ::testing::Test {
           return entry.second.metadata.at("number") == MetadataValue(number);
         });
     ASSERT_EQ(deleted->deleted, erased);
-    if (erased > 0) model.sequence = deleted->sequence;
+    if (erased == 0) return;
+    model.sequence = deleted->sequence;
+    model.Remember();
   }
 
   void Patch(const std::string& collection) {
@@ -136,7 +152,39 @@ class FaultModelTest : public ::testing::Test {
     for (const auto& [key, value] : patch.set) metadata[key] = value;
     ASSERT_EQ(patched->document.metadata, metadata);
     ASSERT_EQ(patched->document.version, document->second.version);
-    if (patched->changed) model.sequence = patched->sequence;
+    if (!patched->changed) return;
+    model.sequence = patched->sequence;
+    model.Remember();
+  }
+
+  // What was after one of the last writes is still to be read, if the store
+  // says so.
+  void ReadPast(const std::string& collection) {
+    if (random_() % 2 == 0) {
+      ASSERT_TRUE(backend_->store()->TrimHistory({}).ok());
+    }
+    const Model& model = models_[collection];
+    const auto snapshot = backend_->store()->snapshot();
+    const Sequence oldest = snapshot->Counters(collection)->oldest_sequence;
+    for (const auto& [sequence, expected] : model.past) {
+      const auto page =
+          snapshot->ListDocumentsAt(collection, sequence, "", 10000);
+      if (sequence < oldest) {
+        ASSERT_EQ(page.status().code(), absl::StatusCode::kOutOfRange);
+        continue;
+      }
+      ASSERT_TRUE(page.ok()) << page.status();
+      ASSERT_EQ(page->documents.size(), expected.size());
+      for (const DocumentInfo& info : page->documents) {
+        const Model::Document& document = expected.at(info.id);
+        ASSERT_EQ(info.version, document.version);
+        ASSERT_EQ(info.metadata, document.metadata);
+        ASSERT_EQ(
+            *snapshot->GetTextRange(collection, info, {0, info.text_bytes}),
+            document.write.text);
+      }
+      ++past_read_;
+    }
   }
 
   void Search(const std::string& collection) {
@@ -239,6 +287,8 @@ class FaultModelTest : public ::testing::Test {
   std::unique_ptr<LocalBackend> backend_;
   std::map<std::string, Model> models_;
   uint64_t hits_ = 0;
+  uint64_t past_read_ = 0;
+  std::atomic<int64_t> seconds_ = 1700000000;
 };
 
 TEST_F(FaultModelTest, AgreesWithAnOracle) {
@@ -258,6 +308,7 @@ TEST_F(FaultModelTest, AgreesWithAnOracle) {
   for (uint64_t i = 0; i < operations && !HasFatalFailure(); ++i) {
     SCOPED_TRACE(absl::StrCat("operation ", i));
     const std::string collection = random_() % 2 == 0 ? "a" : "b";
+    ++seconds_;
     const uint64_t kind = random_() % 1000;
     if (kind < 450) {
       Put(collection);
@@ -274,6 +325,9 @@ TEST_F(FaultModelTest, AgreesWithAnOracle) {
     } else if (kind < 985) {
       Search(collection);
       ++done["search"];
+    } else if (kind < 990) {
+      ReadPast(collection);
+      ++done["read the past"];
     } else if (kind < 998) {
       CompareStore(collection);
       ++done["compare"];
@@ -287,7 +341,8 @@ TEST_F(FaultModelTest, AgreesWithAnOracle) {
   for (const auto& [name, times] : done) {
     std::printf("%s %lu, ", name.c_str(), times);
   }
-  std::printf("%lu hits compared\n", hits_);
+  std::printf("%lu hits and %lu past moments compared\n", hits_, past_read_);
+  EXPECT_GT(past_read_, operations / 100);
   EXPECT_GT(hits_, operations);
 }
 

@@ -93,7 +93,8 @@ class FakeStore : public Store {
                                             const MetadataPatch&) override {
     return absl::UnimplementedError("");
   }
-  absl::StatusOr<StoreReport> Verify(const std::stop_token&) const override {
+  absl::StatusOr<StoreReport> Verify(const std::stop_token&,
+                                     const VerifyWatcher&) const override {
     return absl::UnimplementedError("");
   }
   absl::Status Checkpoint(const std::string&) const override {
@@ -108,6 +109,9 @@ class FakeStore : public Store {
   }
   void InterruptWaiters() override {}
   void CloseWaiters() override {}
+  absl::Status TrimHistory(const std::stop_token&) override {
+    return absl::UnimplementedError("");
+  }
   absl::Status TruncateLog(absl::string_view, Sequence) override {
     return absl::UnimplementedError("");
   }
@@ -148,6 +152,21 @@ class FakeStore : public Store {
     absl::StatusOr<std::string> GetTextRange(absl::string_view,
                                              const DocumentInfo&,
                                              const ByteRange&) const override {
+      return absl::UnimplementedError("");
+    }
+    absl::StatusOr<DocumentInfo> GetDocumentAt(absl::string_view,
+                                               absl::string_view,
+                                               Sequence) const override {
+      return absl::UnimplementedError("");
+    }
+    absl::StatusOr<DocumentInfo> GetDocumentVersion(absl::string_view,
+                                                    absl::string_view,
+                                                    uint64_t) const override {
+      return absl::UnimplementedError("");
+    }
+    absl::StatusOr<DocumentsAt> ListDocumentsAt(absl::string_view, Sequence,
+                                                absl::string_view,
+                                                size_t) const override {
       return absl::UnimplementedError("");
     }
     absl::StatusOr<std::vector<DocumentInfo>> ListDocuments(

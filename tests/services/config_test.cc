@@ -49,12 +49,15 @@ TEST_F(ConfigTest, DefaultsWithoutFile) {
 TEST_F(ConfigTest, ReadsEveryType) {
   const auto config = Load(
       "address = \"unix:/tmp/braid\"\nthreads = 3\nlog_level = \"error\"\n"
+      "history_retention = \"36h\"\nhistory_max_mb = 12\n"
       "[limits]\nmax_leg_weight = 5\nmax_rrf_k = 77\n"
       "default_rrf_k = 12\nretry_delay = \"1.5s\"\nmax_query_bytes = 100\n");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->address, "unix:/tmp/braid");
   EXPECT_EQ(config->threads, 3);
   EXPECT_EQ(config->log_level, "error");
+  EXPECT_EQ(config->history_retention, absl::Hours(36));
+  EXPECT_EQ(config->history_max_mb, 12);
   EXPECT_EQ(config->limits.max_leg_weight, 5.0);
   EXPECT_EQ(config->limits.max_rrf_k, 77u);
   EXPECT_EQ(config->limits.retry_delay, absl::Milliseconds(1500));

@@ -54,6 +54,18 @@ TEST(ResourceNames, Documents) {
   }
 }
 
+TEST(ResourceNames, Operations) {
+  EXPECT_EQ(*ParseOperationName("operations/19a0c-17"), "19a0c-17");
+  EXPECT_EQ(FormatOperationName("19a0c-17"), "operations/19a0c-17");
+  for (const std::string& bad :
+       {std::string(), std::string("operations/"), std::string("19a0c-17"),
+        std::string("operations/A"), std::string("operations/a/b"),
+        std::string("operations/a\0", 13),
+        "operations/" + std::string(65, 'a')}) {
+    EXPECT_FALSE(ParseOperationName(bad).ok()) << bad;
+  }
+}
+
 TEST(PageToken, RoundTripsAndRefusesForeignOnes) {
   const std::string token = MakePageToken("scope", "last/é");
   EXPECT_EQ(*ParsePageToken("scope", token), "last/é");

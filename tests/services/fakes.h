@@ -166,7 +166,7 @@ class FakeView final : public retrieval::ReadView {
 };
 
 // Two fixed lists of hits over one view.
-class FakeBackend final : public retrieval::LocalBackend {
+class FakeBackend : public retrieval::LocalBackend {
  public:
   FakeBackend() : view(std::make_shared<FakeView>()) {
     result.bm25.ran = true;
@@ -203,7 +203,8 @@ class FakeBackend final : public retrieval::LocalBackend {
     return absl::OkStatus();
   }
   absl::StatusOr<retrieval::DataReport> Verify(
-      bool, absl::Time, const std::stop_token&) override {
+      bool, absl::Time, const std::stop_token&,
+      const retrieval::VerifyWatcher&) override {
     return retrieval::DataReport();
   }
   absl::StatusOr<std::unique_ptr<retrieval::Checkpoint>> CreateCheckpoint()

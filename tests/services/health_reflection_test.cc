@@ -21,7 +21,8 @@ using ::testing::HasSubstr;
 constexpr const char* kServices[] = {
     "braid.v1.AdminService",      "braid.v1.AnswerService",
     "braid.v1.CollectionService", "braid.v1.DocumentService",
-    "braid.v1.GenerationService", "braid.v1.RetrievalService"};
+    "braid.v1.GenerationService", "braid.v1.OperationService",
+    "braid.v1.RetrievalService"};
 
 TEST(Health, ChecksByName) {
   TestService service;

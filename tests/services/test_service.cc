@@ -38,15 +38,21 @@ std::unique_ptr<Runtime> MakeRuntime(const std::string& directory,
   }
   Runtime::Parts parts;
   auto encoder = std::make_unique<FakeEncoder>();
-  retrieval::LocalBackendOptions backend_options;
-  backend_options.directory = directory;
-  backend_options.index_interval = absl::Milliseconds(10);
-  auto backend = retrieval::LocalBackend::Open(backend_options, encoder.get());
-  if (!backend.ok()) {
-    ADD_FAILURE() << backend.status();
-    abort();
+  if (options.backend) {
+    parts.backend = options.backend();
+  } else {
+    retrieval::LocalBackendOptions backend_options;
+    backend_options.directory = directory;
+    backend_options.index_interval = absl::Milliseconds(10);
+    backend_options.store.clock = options.clock;
+    auto backend =
+        retrieval::LocalBackend::Open(backend_options, encoder.get());
+    if (!backend.ok()) {
+      ADD_FAILURE() << backend.status();
+      abort();
+    }
+    parts.backend = *std::move(backend);
   }
-  parts.backend = *std::move(backend);
   parts.parser = std::make_unique<retrieval::InProcessParser>();
   const FakeEncoder* similar = encoder.get();
   parts.encoder = std::move(encoder);
@@ -98,6 +104,7 @@ TestService::TestService(TestOptions options)
   generation_ = v1::GenerationService::NewStub(channel_);
   answers_ = v1::AnswerService::NewStub(channel_);
   admin_ = v1::AdminService::NewStub(channel_);
+  operations_ = v1::OperationService::NewStub(channel_);
 }
 
 TestService::~TestService() {

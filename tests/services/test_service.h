@@ -2,6 +2,7 @@
 #ifndef BRAID_TESTS_SERVICES_TEST_SERVICE_H_
 #define BRAID_TESTS_SERVICES_TEST_SERVICE_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "braid/v1/collection_service.grpc.pb.h"
 #include "braid/v1/document_service.grpc.pb.h"
 #include "braid/v1/generation_service.grpc.pb.h"
+#include "braid/v1/operation_service.grpc.pb.h"
 #include "braid/v1/retrieval_service.grpc.pb.h"
 #include "fakes.h"
 #include "google/rpc/error_details.pb.h"
@@ -29,6 +31,9 @@ struct TestOptions {
   ScriptedAnswerer::Script answerer;    // empty: the extractive one
   ScriptedGenerator::Script generator;  // empty: none
   std::string encoder_directory;        // empty: FakeEncoder
+  std::function<absl::Time()> clock;    // of the store; null: absl::Now
+  // Null: the local one, with its store.
+  std::function<std::unique_ptr<retrieval::LocalBackend>()> backend;
 };
 
 class TestService {
@@ -46,6 +51,8 @@ class TestService {
   v1::GenerationService::Stub& generation() { return *generation_; }
   v1::AnswerService::Stub& answers() { return *answers_; }
   v1::AdminService::Stub& admin() { return *admin_; }
+  v1::OperationService::Stub& operations() { return *operations_; }
+  const std::string& directory() const { return directory_; }
 
   // Writes all in one stream; one response each, in the order they came.
   std::vector<v1::IngestResponse> Ingest(
@@ -65,6 +72,7 @@ class TestService {
   std::unique_ptr<v1::GenerationService::Stub> generation_;
   std::unique_ptr<v1::AnswerService::Stub> answers_;
   std::unique_ptr<v1::AdminService::Stub> admin_;
+  std::unique_ptr<v1::OperationService::Stub> operations_;
 };
 
 v1::IngestRequest TextRequest(const std::string& collection,

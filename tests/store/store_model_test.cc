@@ -27,8 +27,37 @@ struct Model {
   std::map<std::string, uint64_t> versions;  // of deleted ones as well
   ChunkId last_chunk = 0;
   Sequence last_sequence = 0;
+  // The documents after each write, by id: version and text.
+  using State =
+      std::map<std::string, std::pair<uint64_t, std::shared_ptr<std::string>>>;
+  std::map<Sequence, State> past = {{0, {}}};
+  // When a write ended what a document was.
+  std::map<Sequence, absl::Time> ends;
 
-  void Put(const DocumentWrite& write, Sequence sequence) {
+  // The newest of what was ended by then: what is older cannot be read.
+  Sequence OldestAt(absl::Time ended) const {
+    Sequence oldest = 0;
+    for (const auto& [sequence, time] : ends) {
+      if (time <= ended) oldest = sequence;
+    }
+    return oldest;
+  }
+
+  void Delete(const std::string& id, Sequence sequence, absl::Time now) {
+    State state = past.rbegin()->second;
+    state.erase(id);
+    past[sequence] = std::move(state);
+    ends[sequence] = now;
+    last_sequence = sequence;
+  }
+
+  void Put(const DocumentWrite& write, Sequence sequence,
+           absl::Time now = absl::UnixEpoch()) {
+    if (documents.contains(write.id)) ends[sequence] = now;
+    State state = past.rbegin()->second;
+    state[write.id] = {versions[write.id] + 1,
+                       std::make_shared<std::string>(write.text)};
+    past[sequence] = std::move(state);
     Document& document = documents[write.id];
     document.write = write;
     document.version = ++versions[write.id];
@@ -75,6 +104,48 @@ void ExpectEqual(const StoreSnapshot& snapshot, const std::string& collection,
   ASSERT_EQ(counters.last_sequence, model.last_sequence);
 }
 
+// What was at `sequence`, read in both ways.
+void ExpectPast(const StoreSnapshot& snapshot, const std::string& collection,
+                const Model& model, Sequence sequence) {
+  // A sequence of another collection shows what was there then.
+  const Model::State& expected =
+      std::prev(model.past.upper_bound(sequence))->second;
+  Model::State found;
+  std::string after;
+  for (bool complete = false; !complete;) {
+    const auto page = snapshot.ListDocumentsAt(collection, sequence, after, 7);
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const DocumentInfo& info : page->documents) {
+      const auto text =
+          snapshot.GetTextRange(collection, info, {0, info.text_bytes});
+      ASSERT_TRUE(text.ok()) << text.status();
+      found[info.id] = {info.version, std::make_shared<std::string>(*text)};
+    }
+    after = page->last;
+    complete = page->complete;
+  }
+  ASSERT_EQ(found.size(), expected.size());
+  for (const auto& [id, state] : expected) {
+    ASSERT_EQ(found[id].first, state.first);
+    ASSERT_EQ(*found[id].second, *state.second);
+    const auto version =
+        snapshot.GetDocumentVersion(collection, id, state.first);
+    ASSERT_TRUE(version.ok()) << version.status();
+    ASSERT_EQ(version->text_bytes, state.second->size());
+  }
+  for (int i = 0; i < 40; ++i) {
+    const std::string id = absl::StrCat("folder/", i);
+    const auto document = snapshot.GetDocumentAt(collection, id, sequence);
+    const auto there = expected.find(id);
+    if (there == expected.end()) {
+      ASSERT_TRUE(absl::IsNotFound(document.status())) << document.status();
+    } else {
+      ASSERT_TRUE(document.ok()) << document.status();
+      ASSERT_EQ(document->version, there->second.first);
+    }
+  }
+}
+
 TEST(StoreModelTest, AgreesWithAnOracle) {
   std::mt19937_64 random(TestSeed());
   TemporaryDirectory directory;
@@ -83,6 +154,10 @@ TEST(StoreModelTest, AgreesWithAnOracle) {
       rocksdb::NewCompositeEnv(std::make_shared<PowerCutFileSystem>());
   StoreOptions options;
   options.env = env.get();
+  absl::Time now = absl::FromUnixSeconds(1700000000);
+  options.clock = [&] { return now; };
+  options.history_retention = absl::Seconds(300);
+  absl::Time trimmed = absl::UnixEpoch();
   std::unique_ptr<Store> store;
   const auto reopen = [&] {
     store.reset();
@@ -111,6 +186,7 @@ TEST(StoreModelTest, AgreesWithAnOracle) {
     const auto random_id = [&] {
       return absl::StrCat("folder/", random() % 40);
     };
+    now += absl::Seconds(1);
     const uint64_t kind = random() % 1000;
     if (kind < 600) {
       std::vector<DocumentWrite> writes;
@@ -126,7 +202,7 @@ TEST(StoreModelTest, AgreesWithAnOracle) {
         ASSERT_EQ(results[i]->outcome, model.documents.contains(writes[i].id)
                                            ? WriteOutcome::kReplaced
                                            : WriteOutcome::kCreated);
-        model.Put(writes[i], sequence);
+        model.Put(writes[i], sequence, now);
         ASSERT_EQ(results[i]->version, model.documents[writes[i].id].version);
       }
     } else if (kind < 900) {
@@ -135,7 +211,7 @@ TEST(StoreModelTest, AgreesWithAnOracle) {
       if (model.documents.erase(id) > 0) {
         ASSERT_TRUE(deleted.ok()) << deleted.status();
         ASSERT_EQ(*deleted, ++sequence);
-        model.last_sequence = sequence;
+        model.Delete(id, sequence, now);
       } else {
         ASSERT_TRUE(absl::IsNotFound(deleted.status()));
       }
@@ -155,6 +231,25 @@ TEST(StoreModelTest, AgreesWithAnOracle) {
       ASSERT_TRUE(
           store->CreateCollection(TestCollection(collection, kDimension)).ok());
       model = Model();
+    } else if (kind < 984) {
+      ASSERT_TRUE(store->TrimHistory({}).ok());
+      trimmed = now - options.history_retention;
+    } else if (kind < 992) {
+      const auto snapshot = store->snapshot();
+      const Sequence oldest = model.OldestAt(trimmed);
+      ASSERT_EQ(snapshot->Counters(collection)->oldest_sequence, oldest);
+      ExpectPast(*snapshot, collection, model,
+                 oldest + random() % (sequence + 1 - oldest));
+      if (oldest > 0) {
+        ASSERT_EQ(snapshot->GetDocumentAt(collection, "x", oldest - 1)
+                      .status()
+                      .code(),
+                  absl::StatusCode::kOutOfRange);
+      }
+    } else if (kind < 994) {
+      const auto report = store->Verify({}, nullptr);
+      ASSERT_TRUE(report.ok()) << report.status();
+      ASSERT_TRUE(report->whole()) << report->damage[0].what;
     } else {
       ExpectEqual(*store->snapshot(), collection, model);
       for (const Held& old : held) {
@@ -167,6 +262,8 @@ TEST(StoreModelTest, AgreesWithAnOracle) {
   reopen();
   for (const std::string& collection : collections) {
     ExpectEqual(*store->snapshot(), collection, models[collection]);
+    ExpectPast(*store->snapshot(), collection, models[collection],
+               models[collection].OldestAt(trimmed));
   }
 }
 
@@ -179,6 +276,9 @@ TEST(StoreModelTest, SurvivesPowerCuts) {
   const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files);
   StoreOptions options;
   options.env = env.get();
+  absl::Time now = absl::FromUnixSeconds(1700000000);
+  options.clock = [&] { return now; };
+  options.history_retention = absl::Seconds(10);
   Model model;
   for (int round = 0; round < 12; ++round) {
     auto opened = Store::Open(directory.path(), options);
@@ -190,6 +290,10 @@ TEST(StoreModelTest, SurvivesPowerCuts) {
     }
     // An unacknowledged write of the last round may be there.
     ExpectEqual(*store->snapshot(), "c", model);
+    // A clean-up that the cut has undone in part would leave damage.
+    const auto report = store->Verify({}, nullptr);
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_TRUE(report->whole()) << report->damage[0].what;
     if (HasFatalFailure()) FAIL() << "round " << round;
 
     files->StopAfter(random() % (1 << 20));
@@ -202,6 +306,8 @@ TEST(StoreModelTest, SurvivesPowerCuts) {
       unacknowledged.Put(write, model.last_sequence + 1);
       if (!results[0].ok()) break;
       model.Put(write, results[0]->sequence);
+      now += absl::Seconds(1);
+      if (i % 5 == 4 && !store->TrimHistory({}).ok()) break;
       ASSERT_LT(i, 100000) << "the machine never went off";
     }
     store.reset();
