@@ -20,7 +20,7 @@ struct DenseIndexOptions {
   // A fresh (flat, exact) segment that reaches this many vectors is sealed into
   // an HNSW segment in the background.
   size_t seal_vectors = 4096;
-  int hnsw_m = 16;
+  int hnsw_m = 32;
   int hnsw_ef_construction = 100;
   int hnsw_ef_search = 128;
 };

@@ -25,7 +25,7 @@ struct SourceRow {
 };
 
 struct HnswOptions {
-  int m = 16;
+  int m = 32;
   int ef_construction = 100;
 };
 

@@ -215,8 +215,12 @@ absl::StatusOr<std::shared_ptr<Database>> Database::Open(
   }
   rocksdb::Env* env =
       options.env != nullptr ? options.env : rocksdb::Env::Default();
+  // The memtables are empty after opening, too.
+  auto memtable_sealed = std::make_shared<std::atomic<bool>>(true);
+  const rocksdb::DBOptions db_options =
+      DatabaseOptions(options, memtable_sealed);
   // Before anything changes: another version may want it back.
-  if (absl::Status status = CheckFamilies(DatabaseOptions(options), directory);
+  if (absl::Status status = CheckFamilies(db_options, directory);
       !status.ok()) {
     return status;
   }
@@ -241,10 +245,6 @@ absl::StatusOr<std::shared_ptr<Database>> Database::Open(
   }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  // The memtables are empty after opening, too.
-  auto memtable_sealed = std::make_shared<std::atomic<bool>>(true);
-  const rocksdb::DBOptions db_options =
-      DatabaseOptions(options, memtable_sealed);
   const rocksdb::Status status =
       options.read_only ? rocksdb::DB::OpenForReadOnly(
                               db_options, directory, descriptors, &handles, &db)

@@ -162,5 +162,51 @@ TEST(RecoveryTest, DoctorBackupRestorePatchAndDelete) {
   EXPECT_EQ(doctor.exit_code, 0) << doctor.out;
 }
 
+TEST(History, OldVersionsAreReadableAndPartOfABackup) {
+  const ScratchDirectory scratch;
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--data", scratch / "data", "--json"});
+    return RunBraid(arguments);
+  };
+  const std::string file = scratch.Write("note.md", "First words.\n");
+  ASSERT_EQ(run({"ingest", file}).exit_code, 0);
+  scratch.Write("note.md", "Second words.\n");
+  ASSERT_EQ(run({"ingest", file}).exit_code, 0);
+  ASSERT_EQ(run({"documents", "delete", "note.md"}).exit_code, 0);
+  EXPECT_EQ(run({"documents", "list"}).LastJson()["count"], 0);
+  EXPECT_EQ(run({"documents", "list", "--as-of", "1"}).LastJson()["count"], 1);
+
+  ASSERT_EQ(run({"backup", scratch / "backup"}).exit_code, 0);
+  ASSERT_EQ(RunBraid({"restore", scratch / "backup", "--data", scratch / "data",
+                      "--replace"})
+                .exit_code,
+            0);
+  const Output doctor = run({"doctor", "--verify"});
+  EXPECT_EQ(doctor.exit_code, 0) << doctor.out << doctor.err;
+  const Output first = run({"documents", "get", "note.md", "--version", "1"});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(first.LastJson()["text"], "First words.\n");
+  const Output second = run({"documents", "get", "note.md", "--as-of", "2"});
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(second.LastJson()["text"], "Second words.\n");
+  EXPECT_EQ(run({"documents", "get", "note.md"}).exit_code, 1);
+  EXPECT_EQ(run({"documents", "get", "note.md", "--as-of", "9"}).exit_code, 2);
+  EXPECT_EQ(
+      run({"documents", "get", "note.md", "--as-of", "1", "--version", "1"})
+          .exit_code,
+      2);
+
+  // Without a history it is forgotten, soon after the start.
+  const std::string config =
+      scratch.Write("braid.toml", "history_retention = \"0s\"\n");
+  Output gone;
+  for (int i = 0; i < 20 && gone.exit_code <= 0; ++i) {
+    gone = run(
+        {"documents", "get", "note.md", "--version", "1", "--config", config});
+  }
+  EXPECT_EQ(gone.exit_code, 2) << gone.out;
+  EXPECT_THAT(gone.err, HasSubstr("no longer kept"));
+}
+
 }  // namespace
 }  // namespace braid::testing

@@ -347,13 +347,22 @@ TEST(Validate, Lists) {
   std::vector<Case<D>> documents = {
       {"token of another collection",
        [](D* r) {
-         r->set_page_token(MakePageToken(DocumentsPageScope("other", ""), "a"));
+         r->set_page_token(
+             MakePageToken(DocumentsPageScope("other", "", 0), "a"));
        },
        "page_token"},
       {"token of another filter",
        [](D* r) {
          r->set_filter("a = 1");
-         r->set_page_token(MakePageToken(DocumentsPageScope("docs", ""), "a"));
+         r->set_page_token(
+             MakePageToken(DocumentsPageScope("docs", "", 0), "a"));
+       },
+       "page_token"},
+      {"token of another moment",
+       [](D* r) {
+         r->set_as_of_sequence(4);
+         r->set_page_token(
+             MakePageToken(DocumentsPageScope("docs", "", 3), "a"));
        },
        "page_token"}};
   Append(&documents, CountCases<D>("page_size", 1000, &D::set_page_size));
