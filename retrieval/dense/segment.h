@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -70,6 +72,22 @@ class Segment {
                       const RowFilter& filter, TopK& best) const = 0;
   // Appends the vectors to a segment file; ids and lengths are written before.
   virtual absl::Status WriteVectors(EnvelopeWriter& writer) const = 0;
+
+  // The row of a chunk that is not in `dead`; nothing if there is none.
+  std::optional<size_t> FindRow(ChunkId chunk, const DeadRows& dead) const;
+  // Does now what the first FindRow would wait for: sorts the rows, where they
+  // do not ascend already.
+  void IndexRows() const;
+
+ private:
+  // Row at this place in the order of ids.
+  size_t RowAt(size_t place) const {
+    return by_id_.empty() ? place : by_id_[place];
+  }
+
+  mutable std::once_flag indexed_;
+  // [rows], by id and row; empty if the ids ascend with the rows.
+  mutable std::vector<uint32_t> by_id_;
 };
 
 }  // namespace braid::retrieval
