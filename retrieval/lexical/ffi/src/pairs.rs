@@ -17,7 +17,7 @@ use crate::bm25::{at_each, saturated};
 const PAIR_BOOST: Score = 0.15;
 /// Of a long query only so many pairs count, those of the rarest words: each
 /// costs a look into every document.
-const MAX_PAIRS: usize = 32;
+const MAX_PAIRS: usize = 64;
 
 struct Pair {
     /// Indexes into `Pairs::words`.
