@@ -13,17 +13,32 @@ struct RankedHit {
   double score = 0;
 };
 
+// What the scores of a list can be compared with.
+enum class ScoreScale {
+  // With those of any other query: cosines.
+  kAbsolute,
+  // With those of the same query only; from 0 upwards without a bound: BM25,
+  // which grows with the number and the rarity of the query's words.
+  kRelative,
+};
+
 // The hits of one leg, best first, each id once.
 struct RankedList {
   std::vector<RankedHit> hits;
   double weight = 1.0;
+  ScoreScale scale = ScoreScale::kAbsolute;
+  // Scores, in any order, that the leg gives to what it did not find among its
+  // best but another leg did. Fusions of scores count them; nothing becomes a
+  // candidate by them.
+  std::vector<RankedHit> others = {};
 };
 
 // What one leg says of a candidate.
 struct LegContribution {
-  uint32_t rank = 0;  // from 1; 0 where the leg did not find it
-  double score = 0;   // raw
-  double term = 0;    // what it adds to the fused score
+  uint32_t rank = 0;    // from 1; 0 where the leg did not find it
+  bool scored = false;  // it found it, or scored it as one of `others`
+  double score = 0;     // raw
+  double term = 0;      // what it adds to the fused score
 };
 
 // Fusions return these best first. Equal scores: the candidate that the earlier

@@ -1,6 +1,7 @@
 #include "fusion/relative_score.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include "fusion/sum_terms.h"
@@ -8,22 +9,13 @@
 namespace braid::fusion {
 namespace {
 
-struct Scale {
-  double factor = 0;  // the leg's share of the weights
-  double min = 0;
-  double max = 0;
-};
-
-Scale ScaleOf(const RankedList& list, double total_weight) {
-  Scale scale;
-  if (total_weight > 0) scale.factor = list.weight / total_weight;
-  if (list.hits.empty()) return scale;
-  const auto [min, max] = std::minmax_element(
-      list.hits.begin(), list.hits.end(),
-      [](const RankedHit& a, const RankedHit& b) { return a.score < b.score; });
-  scale.min = min->score;
-  scale.max = max->score;
-  return scale;
+// What the scores of a list are multiplied with, its weight aside.
+double ScaleOf(const RankedList& list) {
+  if (list.scale == ScoreScale::kAbsolute) return 1;
+  double best = 0;
+  for (const RankedHit& hit : list.hits) best = std::max(best, hit.score);
+  if (best <= 0) return 0;
+  return 1 / (kBestScoreFactor * std::pow(best, kBestScoreExponent));
 }
 
 }  // namespace
@@ -32,16 +24,15 @@ std::vector<FusedCandidate> RelativeScoreFusion(
     absl::Span<const RankedList> lists, size_t limit) {
   double total_weight = 0;
   for (const RankedList& list : lists) total_weight += list.weight;
-  std::vector<Scale> scales;
+  std::vector<double> factors;
   for (const RankedList& list : lists) {
-    scales.push_back(ScaleOf(list, total_weight));
+    factors.push_back(
+        total_weight > 0 ? list.weight / total_weight * ScaleOf(list) : 0);
   }
   return SumTerms(
       lists,
-      [&scales](size_t leg, uint32_t, double score) {
-        const Scale& scale = scales[leg];
-        if (scale.max <= scale.min) return scale.factor;
-        return scale.factor * (score - scale.min) / (scale.max - scale.min);
+      [&factors](size_t leg, uint32_t, double score) {
+        return factors[leg] * score;
       },
       limit);
 }

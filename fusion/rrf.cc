@@ -9,6 +9,7 @@ std::vector<FusedCandidate> ReciprocalRankFusion(
   return SumTerms(
       lists,
       [&](size_t leg, uint32_t rank, double) {
+        if (rank == 0) return 0.0;
         return lists[leg].weight / (static_cast<double>(options.rrf_k) + rank);
       },
       options.limit);

@@ -18,7 +18,7 @@ struct RrfOptions {
   size_t limit = 100;
 };
 
-// The term of a hit is weight / (rrf_k + rank).
+// The term of a hit is weight / (rrf_k + rank); without a rank it is 0.
 std::vector<FusedCandidate> ReciprocalRankFusion(
     absl::Span<const RankedList> lists, const RrfOptions& options);
 

@@ -29,8 +29,22 @@ std::vector<FusedCandidate> SumTerms(absl::Span<const RankedList> lists,
       LegContribution& contribution = candidate.legs[leg];
       if (contribution.rank != 0) continue;  // a leg names each id once
       contribution.rank = rank;
+      contribution.scored = true;
       contribution.score = hit.score;
       contribution.term = term_of(leg, rank, hit.score);
+      candidate.score += contribution.term;
+    }
+  }
+  for (size_t leg = 0; leg < lists.size(); ++leg) {
+    for (const RankedHit& hit : lists[leg].others) {
+      const auto it = position.find(hit.id);
+      if (it == position.end()) continue;
+      FusedCandidate& candidate = fused[it->second];
+      LegContribution& contribution = candidate.legs[leg];
+      if (contribution.scored) continue;
+      contribution.scored = true;
+      contribution.score = hit.score;
+      contribution.term = term_of(leg, 0, hit.score);
       candidate.score += contribution.term;
     }
   }

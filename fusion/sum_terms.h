@@ -12,7 +12,8 @@
 
 namespace braid::fusion {
 
-// The term of hit `rank` (from 1) of list `leg`.
+// The term of hit `rank` (from 1; 0 for one of the list's `others`) of list
+// `leg`.
 using TermOf =
     absl::FunctionRef<double(size_t leg, uint32_t rank, double score)>;
 

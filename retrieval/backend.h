@@ -22,6 +22,8 @@ struct Query {
   size_t limit_per_leg = 100;
   bool run_bm25 = true;
   bool run_dense = true;
+  // Also score with dense what only BM25 found: LegResult::others.
+  bool complete_dense = false;
   Sequence wait_for_sequence = 0;  // 0: whatever is visible now
   absl::Time deadline = absl::InfiniteFuture();
   std::stop_token stop;  // checked between the steps of each leg
@@ -31,6 +33,8 @@ struct Query {
 struct LegResult {
   absl::Status status;  // OK, or why this leg has no hits
   std::vector<ScoredChunk> hits;
+  // Scores, in no order, of what it did not find but the other leg did.
+  std::vector<ScoredChunk> others;
   absl::Duration start;  // since the search began
   absl::Duration elapsed;
   bool ran = false;
@@ -58,6 +62,9 @@ struct SearchResult {
   LegResult dense;  // elapsed includes embed_elapsed
   absl::Duration filter_elapsed;
   absl::Duration embed_elapsed;
+  // Of the scores for LegResult::others; zero where there are none.
+  absl::Duration complete_start;
+  absl::Duration complete_elapsed;
   std::shared_ptr<const ReadView> view;
 };
 

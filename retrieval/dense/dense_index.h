@@ -51,6 +51,11 @@ class DenseSnapshot {
   virtual absl::StatusOr<std::vector<ScoredChunk>> Search(
       absl::Span<const float> vector, size_t limit,
       const ChunkBitmap* allowed) const = 0;
+  // The inner products of chunks that are named rather than searched for, in
+  // order, exact; a chunk that is not there is left out. `vector` as above.
+  virtual absl::StatusOr<std::vector<ScoredChunk>> Score(
+      absl::Span<const float> vector,
+      absl::Span<const ChunkId> chunks) const = 0;
   // Ids of all live chunks, ascending.
   virtual std::vector<ChunkId> Chunks() const = 0;
   virtual DenseStats Stats() const = 0;

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
+#include <optional>
 #include <vector>
 
 #include "retrieval/chunk_bitmap.h"
@@ -74,6 +76,22 @@ class Segment {
   // `ef_search` is the width of a graph search. Throws what FAISS throws.
   virtual void Search(const float* query, size_t ef_search,
                       const RowFilter& filter, TopK& best) const = 0;
+
+  // The row of a chunk that is not in `dead`; nothing if there is none.
+  std::optional<size_t> FindRow(ChunkId chunk, const DeadRows& dead) const;
+  // Does now what the first FindRow would wait for: sorts the rows, where they
+  // do not ascend already.
+  void IndexRows() const;
+
+ private:
+  // Row at this place in the order of ids.
+  size_t RowAt(size_t place) const {
+    return by_id_.empty() ? place : by_id_[place];
+  }
+
+  mutable std::once_flag indexed_;
+  // [rows], by id and row; empty if the ids ascend with the rows.
+  mutable std::vector<uint32_t> by_id_;
 };
 
 }  // namespace braid::retrieval

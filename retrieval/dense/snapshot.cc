@@ -1,17 +1,28 @@
 #include "retrieval/dense/snapshot.h"
 
+#include <faiss/utils/distances.h>
+
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "retrieval/dense/top_k.h"
 
 namespace braid::retrieval {
 
-absl::StatusOr<std::vector<ScoredChunk>> SegmentedSnapshot::Search(
-    absl::Span<const float> vector, size_t limit,
-    const ChunkBitmap* allowed) const try {
+SegmentedSnapshot::SegmentedSnapshot(size_t dimension, size_t ef_search,
+                                     std::vector<Part> parts)
+    : dimension_(dimension), ef_search_(ef_search), parts_(std::move(parts)) {
+  // Sealed segments are large and stay for long; a search should not be the one
+  // to sort their rows. Fresh ones ascend.
+  for (const Part& part : parts_) {
+    if (part.segment->kind() != SegmentKind::kFlat) part.segment->IndexRows();
+  }
+}
+
+absl::Status SegmentedSnapshot::Check(absl::Span<const float> vector) const {
   if (vector.size() != dimension_) {
     return absl::InvalidArgumentError(
         absl::StrCat("the query vector has ", vector.size(),
@@ -22,6 +33,13 @@ absl::StatusOr<std::vector<ScoredChunk>> SegmentedSnapshot::Search(
     return absl::InvalidArgumentError(
         "the query vector has a value that is not finite");
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<ScoredChunk>> SegmentedSnapshot::Search(
+    absl::Span<const float> vector, size_t limit,
+    const ChunkBitmap* allowed) const try {
+  if (absl::Status status = Check(vector); !status.ok()) return status;
   TopK best(limit);
   if (limit == 0) return best.Take();
   for (const Part& part : parts_) {
@@ -32,6 +50,24 @@ absl::StatusOr<std::vector<ScoredChunk>> SegmentedSnapshot::Search(
   return best.Take();
 } catch (const std::exception& error) {
   return absl::InternalError(absl::StrCat("FAISS: ", error.what()));
+}
+
+absl::StatusOr<std::vector<ScoredChunk>> SegmentedSnapshot::Score(
+    absl::Span<const float> vector, absl::Span<const ChunkId> chunks) const {
+  if (absl::Status status = Check(vector); !status.ok()) return status;
+  std::vector<ScoredChunk> scored;
+  scored.reserve(chunks.size());
+  for (const ChunkId chunk : chunks) {
+    for (const Part& part : parts_) {
+      const auto row = part.segment->FindRow(chunk, *part.dead);
+      if (!row.has_value()) continue;
+      scored.push_back(
+          {chunk, faiss::fvec_inner_product(
+                      vector.data(), part.segment->vector(*row), dimension_)});
+      break;
+    }
+  }
+  return scored;
 }
 
 std::vector<ChunkId> SegmentedSnapshot::Chunks() const {

@@ -18,18 +18,21 @@ class SegmentedSnapshot : public DenseSnapshot {
     std::shared_ptr<const Segment> segment;
     std::shared_ptr<const DeadRows> dead;
   };
-  SegmentedSnapshot(size_t dimension, size_t ef_search, std::vector<Part> parts)
-      : dimension_(dimension),
-        ef_search_(ef_search),
-        parts_(std::move(parts)) {}
+  SegmentedSnapshot(size_t dimension, size_t ef_search,
+                    std::vector<Part> parts);
 
   absl::StatusOr<std::vector<ScoredChunk>> Search(
       absl::Span<const float> vector, size_t limit,
       const ChunkBitmap* allowed) const override;
+  absl::StatusOr<std::vector<ScoredChunk>> Score(
+      absl::Span<const float> vector,
+      absl::Span<const ChunkId> chunks) const override;
   std::vector<ChunkId> Chunks() const override;
   DenseStats Stats() const override;
 
  private:
+  absl::Status Check(absl::Span<const float> vector) const;
+
   size_t dimension_;
   size_t ef_search_;
   std::vector<Part> parts_;

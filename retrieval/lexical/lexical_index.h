@@ -27,8 +27,11 @@ class LexicalSnapshot {
  public:
   virtual ~LexicalSnapshot() = default;
 
-  // The best `limit` chunks by BM25 (k1 1.2, b 0.75), best first; equal scores
-  // by smaller chunk id. Each distinct term of `query` counts once; any text
+  // The best `limit` chunks by BM25 (k1 1.2, b 0.75) over their words and
+  // identifiers, best first; equal scores by smaller chunk id. To the scores of
+  // the first 50, whatever the limit, is added what titles and pairs of
+  // neighbouring words have in common with the query; no score falls by it, so
+  // the rest stay behind. Each distinct term of `query` counts once; any text
   // is a valid query (there is no query syntax). With `allowed`, only chunks in
   // it are returned. A query without terms finds nothing.
   virtual absl::StatusOr<std::vector<ScoredChunk>> Search(

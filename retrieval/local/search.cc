@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
@@ -40,9 +41,11 @@ struct LexicalRun {
   }
 };
 
+// Leaves the question's vector in `vector`.
 void RunDense(const Query& query, const CollectionView& view,
               const Encoder& encoder, const ChunkBitmap* allowed,
-              Clock::time_point begin, SearchResult* result) {
+              Clock::time_point begin, std::vector<float>* vector,
+              SearchResult* result) {
   LegResult& leg = result->dense;
   leg.ran = true;
   leg.start = Since(begin);
@@ -51,11 +54,11 @@ void RunDense(const Query& query, const CollectionView& view,
         !status.ok()) {
       return status;
     }
-    std::vector<float> vector(encoder.dimension());
+    vector->resize(encoder.dimension());
     const absl::string_view text = query.text;
     const Clock::time_point embed_begin = Clock::now();
     const absl::Status embedded =
-        encoder.Embed(absl::MakeConstSpan(&text, 1), vector.data());
+        encoder.Embed(absl::MakeConstSpan(&text, 1), vector->data());
     result->embed_elapsed = Since(embed_begin);
     if (!embedded.ok()) return embedded;
     if (absl::Status status = CheckTime(query.deadline, query.stop);
@@ -63,12 +66,34 @@ void RunDense(const Query& query, const CollectionView& view,
       return status;
     }
     absl::StatusOr<std::vector<ScoredChunk>> hits =
-        view.dense()->Search(vector, query.limit_per_leg, allowed);
+        view.dense()->Search(*vector, query.limit_per_leg, allowed);
     if (!hits.ok()) return hits.status();
     leg.hits = *std::move(hits);
     return absl::OkStatus();
   }();
   leg.elapsed = Since(begin) - leg.start;
+}
+
+// A passage that BM25 found has a cosine too, whether or not it is among the
+// best ones.
+void CompleteDense(const CollectionView& view, const std::vector<float>& vector,
+                   Clock::time_point begin, SearchResult* result) {
+  result->complete_start = Since(begin);
+  absl::flat_hash_set<ChunkId> found;
+  for (const ScoredChunk& hit : result->dense.hits) found.insert(hit.chunk);
+  std::vector<ChunkId> missing;
+  for (const ScoredChunk& hit : result->bm25.hits) {
+    if (!found.contains(hit.chunk)) missing.push_back(hit.chunk);
+  }
+  absl::StatusOr<std::vector<ScoredChunk>> scored =
+      view.dense()->Score(vector, missing);
+  if (scored.ok()) {
+    result->dense.others = *std::move(scored);
+  } else {
+    result->dense.status = scored.status();
+    result->dense.hits.clear();
+  }
+  result->complete_elapsed = Since(begin) - result->complete_start;
 }
 
 }  // namespace
@@ -104,8 +129,9 @@ absl::StatusOr<SearchResult> SearchView(
     // The other thread wakes up while this one embeds.
     if (query.run_dense) pool->Submit(task);
   }
+  std::vector<float> vector;
   if (query.run_dense) {
-    RunDense(query, *view, encoder, allowed.get(), begin, &result);
+    RunDense(query, *view, encoder, allowed.get(), begin, &vector, &result);
   }
   if (query.run_bm25) {
     // If no thread was free for it, this one is now.
@@ -117,6 +143,11 @@ absl::StatusOr<SearchResult> SearchView(
       result.bm25.status = CheckTime(query.deadline, query.stop);
       result.bm25.elapsed = Since(begin);
     }
+  }
+
+  if (query.complete_dense && result.bm25.ran && result.bm25.status.ok() &&
+      result.dense.ran && result.dense.status.ok()) {
+    CompleteDense(*view, vector, begin, &result);
   }
 
   const bool bm25_failed = !query.run_bm25 || !result.bm25.status.ok();

@@ -17,7 +17,9 @@ constexpr size_t kTitleCharacters = 40;
 std::string LegCell(const v1::Passage& passage, v1::Leg leg) {
   for (const v1::LegScore& score : passage.leg_scores()) {
     if (score.leg() == leg) {
-      return absl::StrFormat("%d (%.3f)", score.rank(), score.score());
+      return score.rank() == 0
+                 ? absl::StrFormat("- (%.3f)", score.score())
+                 : absl::StrFormat("%d (%.3f)", score.rank(), score.score());
     }
   }
   return "-";

@@ -34,9 +34,10 @@ void PrintExplanations(const v1::SearchResponse& response) {
                         passage.rank(), passage.chunk().chunk_id(),
                         explanation.fused_rank(), explanation.fused_score());
     for (const v1::LegScore& leg : passage.leg_scores()) {
-      absl::StrAppendFormat(&line, "; %s rank %d, score %.4f, adds %.6f",
-                            LegName(leg.leg()), leg.rank(), leg.score(),
-                            leg.contribution());
+      absl::StrAppendFormat(
+          &line, "; %s %s, score %.4f, adds %.6f", LegName(leg.leg()),
+          leg.rank() == 0 ? "unranked" : absl::StrCat("rank ", leg.rank()),
+          leg.score(), leg.contribution());
     }
     if (explanation.has_rerank_logit()) {
       absl::StrAppendFormat(&line, "; reranker %.4f",

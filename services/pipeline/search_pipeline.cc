@@ -71,8 +71,10 @@ class SearchRun {
 
   absl::Status Retrieve() {
     const absl::Duration offset = clock_.Now();
-    absl::StatusOr<retrieval::SearchResult> found =
-        backend_.Search(query_.query);
+    retrieval::Query query = query_.query;
+    // Ranks say nothing of what a leg did not find; scores can.
+    query.complete_dense = query_.fusion == FusionMethod::kRelativeScore;
+    absl::StatusOr<retrieval::SearchResult> found = backend_.Search(query);
     if (!found.ok()) return found.status();
     legs_ = *std::move(found);
     result_.view = legs_.view;
@@ -84,16 +86,24 @@ class SearchRun {
     }
     AddLeg("bm25", legs_.bm25, offset);
     AddLeg("dense", legs_.dense, offset);
+    if (legs_.complete_elapsed > absl::ZeroDuration()) {
+      AddStage(
+          {"complete", offset + legs_.complete_start, legs_.complete_elapsed});
+    }
     return absl::OkStatus();
   }
 
   static fusion::RankedList ToList(const retrieval::LegResult& leg,
-                                   double weight) {
+                                   double weight, fusion::ScoreScale scale) {
     fusion::RankedList list;
     list.weight = weight;
+    list.scale = scale;
     list.hits.reserve(leg.hits.size());
     for (const retrieval::ScoredChunk& hit : leg.hits) {
       list.hits.push_back({hit.chunk, hit.score});
+    }
+    for (const retrieval::ScoredChunk& other : leg.others) {
+      list.others.push_back({other.chunk, other.score});
     }
     return list;
   }
@@ -101,8 +111,9 @@ class SearchRun {
   void Fuse() {
     const absl::Duration start = clock_.Now();
     const fusion::RankedList lists[] = {
-        ToList(legs_.bm25, query_.bm25_weight),
-        ToList(legs_.dense, query_.dense_weight)};
+        ToList(legs_.bm25, query_.bm25_weight, fusion::ScoreScale::kRelative),
+        ToList(legs_.dense, query_.dense_weight,
+               fusion::ScoreScale::kAbsolute)};
     const size_t all = lists[0].hits.size() + lists[1].hits.size();
     switch (query_.fusion) {
       case FusionMethod::kRelativeScore:

@@ -18,7 +18,8 @@
 namespace braid::services {
 
 struct StageTime {
-  // filter, embed, bm25, dense, fuse, fetch, merge, rerank, plan, generate
+  // filter, embed, bm25, dense, complete, fuse, fetch, merge, rerank, plan,
+  // generate
   std::string stage;
   absl::Duration start;  // since the request began
   absl::Duration elapsed;

@@ -92,7 +92,7 @@ void ToProto(absl::string_view collection, const FoundPassage& found,
   constexpr v1::Leg kLegs[] = {v1::LEG_BM25, v1::LEG_DENSE};
   for (size_t i = 0; i < found.fused.legs.size() && i < 2; ++i) {
     const fusion::LegContribution& leg = found.fused.legs[i];
-    if (leg.rank == 0) continue;
+    if (!leg.scored) continue;
     v1::LegScore* score = proto->add_leg_scores();
     score->set_leg(kLegs[i]);
     score->set_rank(leg.rank);

@@ -145,6 +145,22 @@ TEST_F(HnswTest, ScoresAreThoseOfAFlatSegment) {
   EXPECT_EQ((*found)[0].score, (*found)[1].score);
 }
 
+TEST_F(HnswTest, ScoresNamedChunksAsTheSearchDoes) {
+  ASSERT_TRUE(index_->Delete(3).ok());
+  index_->Publish();
+  const auto snapshot = index_->snapshot();
+  const std::vector<float> query = source_.Next();
+  const auto found = snapshot->Search(query, kRows + kFresh, nullptr);
+  ASSERT_TRUE(found.ok());
+  const auto scored = snapshot->Score(query, Ids(*found));
+  ASSERT_TRUE(scored.ok());
+  ASSERT_EQ(Ids(*scored), Ids(*found));
+  for (size_t i = 0; i < found->size(); ++i) {
+    EXPECT_NEAR((*scored)[i].score, (*found)[i].score, 1e-5);
+  }
+  EXPECT_TRUE(snapshot->Score(query, {3})->empty());
+}
+
 TEST_F(HnswTest, DeletesBelowTheThresholdAreMarked) {
   for (ChunkId id = 1; id <= kRows; id += 10) {
     ASSERT_TRUE(index_->Delete(id).ok());

@@ -119,6 +119,26 @@ TEST(DenseSearchTest, AddingAgainReplaces) {
   EXPECT_EQ((*found)[1].chunk, 6u);
 }
 
+TEST(DenseSearchTest, ScoresNamedChunks) {
+  const TemporaryDirectory directory;
+  auto index = OpenIndex(directory, 2);
+  // Out of order, one of them replaced, one deleted.
+  ASSERT_TRUE(
+      index->Add({9, 4, 7, 5}, {1.f, 0.f, 0.f, 1.f, 3.f, 1.f, 1.f, 1.f}).ok());
+  ASSERT_TRUE(index->Add({4}, {0.f, 2.f}).ok());
+  ASSERT_TRUE(index->Delete(7).ok());
+  index->Publish();
+  const auto snapshot = index->snapshot();
+  const auto scored = snapshot->Score({1.f, 10.f}, {4, 9, 7, 1, 5});
+  ASSERT_TRUE(scored.ok()) << scored.status();
+  EXPECT_THAT(Ids(*scored), ElementsAre(4, 9, 5));
+  EXPECT_EQ((*scored)[0].score, 20.f);
+  EXPECT_EQ((*scored)[1].score, 1.f);
+  EXPECT_EQ((*scored)[2].score, 11.f);
+  EXPECT_THAT(*snapshot->Score({1.f, 10.f}, {}), IsEmpty());
+  EXPECT_FALSE(snapshot->Score({1.f}, {4}).ok());
+}
+
 TEST(DenseSearchTest, SnapshotsDoNotChange) {
   const TemporaryDirectory directory;
   auto index = OpenIndex(directory, 8);

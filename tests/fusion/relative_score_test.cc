@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
 namespace braid::fusion {
 namespace {
 
@@ -14,24 +16,56 @@ std::vector<uint64_t> Ids(const std::vector<FusedCandidate>& fused) {
   return ids;
 }
 
+RankedList Bm25(std::vector<RankedHit> hits, double weight = 1) {
+  RankedList list;
+  list.hits = std::move(hits);
+  list.weight = weight;
+  list.scale = ScoreScale::kRelative;
+  return list;
+}
+
+// 16 ^ 0.75 = 8: a best score of 16 is divided by 24.
 TEST(RelativeScoreTest, AveragesScaledScores) {
   const auto fused = RelativeScoreFusion(
-      {{{{1, 12}, {2, 9}, {3, 2}}}, {{{3, 0.8}, {2, 0.4}, {4, 0.3}}}}, 10);
-  // 2: (7/10 + 1/5) / 2; 1: 1/2; 3: (0 + 1) / 2, after 1 by the first list.
-  EXPECT_THAT(Ids(fused), ElementsAre(1, 3, 2, 4));
-  EXPECT_DOUBLE_EQ(fused[0].score, 0.5);
-  EXPECT_NEAR(fused[2].score, 0.45, 1e-12);
-  EXPECT_NEAR(fused[2].legs[0].term, 0.35, 1e-12);
-  EXPECT_EQ(fused[2].legs[1].rank, 2u);
-  EXPECT_DOUBLE_EQ(fused[2].legs[1].score, 0.4);
-  EXPECT_DOUBLE_EQ(fused[3].score, 0);
+      {Bm25({{1, 16}, {2, 12}, {3, 3}}), {{{3, 0.75}, {2, 0.25}, {4, 0.125}}}},
+      10);
+  // 1: 16/24 / 2; 2: (12/24 + 1/4) / 2; 3: (3/24 + 3/4) / 2; 4: 1/8 / 2.
+  EXPECT_THAT(Ids(fused), ElementsAre(3, 2, 1, 4));
+  EXPECT_NEAR(fused[0].score, 0.4375, 1e-12);
+  EXPECT_NEAR(fused[1].score, 0.375, 1e-12);
+  EXPECT_NEAR(fused[1].legs[0].term, 0.25, 1e-12);
+  EXPECT_NEAR(fused[1].legs[1].term, 0.125, 1e-12);
+  EXPECT_EQ(fused[1].legs[1].rank, 2u);
+  EXPECT_DOUBLE_EQ(fused[1].legs[1].score, 0.25);
+  EXPECT_NEAR(fused[2].score, 1.0 / 3, 1e-12);
+  EXPECT_FALSE(fused[2].legs[1].scored);
+  EXPECT_NEAR(fused[3].score, 0.0625, 1e-12);
+}
+
+// A tie at 0.375 without the cosine of 1; with it 1 passes 2.
+TEST(RelativeScoreTest, CountsScoresOfWhatALegDidNotFind) {
+  const RankedList bm25 = Bm25({{1, 16}, {5, 1}});
+  RankedList dense = {{{2, 0.75}}};
+  dense.others = {{5, -0.25}, {1, 0.5}, {77, 0.9}};
+  const auto fused = RelativeScoreFusion({bm25, dense}, 10);
+  ASSERT_THAT(Ids(fused), ElementsAre(1, 2, 5)) << "77 is no candidate";
+  EXPECT_NEAR(fused[0].score, (16.0 / 24 + 0.5) / 2, 1e-12);
+  EXPECT_EQ(fused[0].legs[1].rank, 0u);
+  EXPECT_TRUE(fused[0].legs[1].scored);
+  EXPECT_DOUBLE_EQ(fused[0].legs[1].score, 0.5);
+  EXPECT_NEAR(fused[0].legs[1].term, 0.25, 1e-12);
+  EXPECT_NEAR(fused[2].score, (1.0 / 24 - 0.25) / 2, 1e-12);
+  for (const FusedCandidate& candidate : fused) {
+    double sum = 0;
+    for (const LegContribution& leg : candidate.legs) sum += leg.term;
+    EXPECT_DOUBLE_EQ(candidate.score, sum);
+  }
 }
 
 // What ranks cannot tell: an exact identifier stands far above the rest.
 TEST(RelativeScoreTest, AnOutstandingHitOfOneLegBeatsMiddlingHitsOfBoth) {
-  RankedList bm25;
+  RankedList bm25 = Bm25({{100, 30}});
   RankedList dense;
-  bm25.hits.push_back({100, 30});
   for (uint64_t id = 1; id <= 50; ++id) {
     bm25.hits.push_back({id, 9 - 0.1 * static_cast<double>(id)});
     dense.hits.push_back({id, 0.5 - 0.005 * static_cast<double>(id)});
@@ -41,27 +75,34 @@ TEST(RelativeScoreTest, AnOutstandingHitOfOneLegBeatsMiddlingHitsOfBoth) {
   EXPECT_THAT(Ids(fused), ElementsAre(100, 200, 1));
 }
 
+// The cosines of one query are those of any other; twice as many words in the
+// question make twice the BM25 score and say little more.
+TEST(RelativeScoreTest, LongQueriesDoNotDrownCosines) {
+  const auto fuse = [](double words) {
+    return RelativeScoreFusion(
+        {Bm25({{1, 10 * words}, {2, 9 * words}}), {{{2, 0.7}, {1, 0.5}}}}, 2);
+  };
+  EXPECT_THAT(Ids(fuse(1)), ElementsAre(2, 1));
+  EXPECT_THAT(Ids(fuse(16)), ElementsAre(2, 1));
+  // Sixteen times the score counts twice.
+  EXPECT_NEAR(fuse(16)[1].legs[0].term, 2 * fuse(1)[1].legs[0].term, 1e-12);
+}
+
 TEST(RelativeScoreTest, WeightsAreShares) {
-  const RankedList bm25 = {{{1, 5}, {2, 1}}, 3};
-  const RankedList dense = {{{2, 0.9}, {1, 0.1}}, 1};
-  const auto fused = RelativeScoreFusion({bm25, dense}, 10);
+  const auto fused = RelativeScoreFusion(
+      {Bm25({{1, 16}, {2, 12}}, 3), {{{2, 0.75}, {1, 0.5}}, 1}}, 10);
   EXPECT_THAT(Ids(fused), ElementsAre(1, 2));
-  EXPECT_DOUBLE_EQ(fused[0].score, 0.75);
-  EXPECT_DOUBLE_EQ(fused[1].score, 0.25);
+  EXPECT_NEAR(fused[0].score, 0.75 * 16 / 24 + 0.25 * 0.5, 1e-12);
+  EXPECT_NEAR(fused[1].score, 0.75 * 12 / 24 + 0.25 * 0.75, 1e-12);
 }
 
-TEST(RelativeScoreTest, EqualScoresAndSingleHitsAreWholeOnes) {
-  const auto fused = RelativeScoreFusion({{{{1, 7}}}, {{{2, 3}, {3, 3}}}}, 10);
-  EXPECT_THAT(Ids(fused), ElementsAre(1, 2, 3));
-  for (const auto& candidate : fused) EXPECT_DOUBLE_EQ(candidate.score, 0.5);
-}
-
-TEST(RelativeScoreTest, EmptyListsAndZeroWeights) {
+TEST(RelativeScoreTest, EmptyListsZeroWeightsAndZeroScores) {
   EXPECT_TRUE(RelativeScoreFusion({}, 10).empty());
   EXPECT_TRUE(RelativeScoreFusion({RankedList(), RankedList()}, 10).empty());
   const auto fused = RelativeScoreFusion({{{{1, 7}}, 0}, {{{2, 3}}, 0}}, 10);
   EXPECT_THAT(Ids(fused), ElementsAre(1, 2));
   EXPECT_DOUBLE_EQ(fused[0].score, 0);
+  EXPECT_DOUBLE_EQ(RelativeScoreFusion({Bm25({{1, 0}})}, 1)[0].score, 0);
 }
 
 }  // namespace

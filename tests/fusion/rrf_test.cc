@@ -41,6 +41,16 @@ TEST(RrfTest, ExplainsEveryLeg) {
   EXPECT_EQ(fused[1].legs[0].rank, 0u);
 }
 
+TEST(RrfTest, WhatHasNoRankCountsNothing) {
+  RankedList dense = List({9});
+  dense.others = {{7, 0.9}};
+  const auto fused = ReciprocalRankFusion({List({7}), dense}, {});
+  ASSERT_EQ(Ids(fused), (std::vector<uint64_t>{7, 9}));
+  EXPECT_DOUBLE_EQ(fused[0].score, 1.0 / 61);
+  EXPECT_DOUBLE_EQ(fused[0].legs[1].score, 0.9);
+  EXPECT_DOUBLE_EQ(fused[0].legs[1].term, 0);
+}
+
 TEST(RrfTest, TiesGoToTheEarlierListThenToItsRank) {
   // 1 and 2 swap ranks, so their scores are equal; 5 and 6 are each first-found
   // at the same rank of different lists.

@@ -79,8 +79,9 @@ TEST_F(LexicalIndexTest, ScoresAreThePublishedFormula) {
   for (const std::vector<std::string>& query :
        std::vector<std::vector<std::string>>{
            {"red"}, {"fig", "sun"}, {"ox", "7", "map", "absent"}}) {
+    // No two words of the query are neighbours that documents hold.
     std::string text;
-    for (const std::string& word : query) text += word + " ";
+    for (const std::string& word : query) text += word + " absent ";
     const std::vector<ScoredChunk> found = SearchAll(*index_, text);
     size_t matching = 0;
     for (size_t i = 0; i < texts.size(); ++i) {
@@ -118,7 +119,9 @@ TEST_F(LexicalIndexTest, TopIsThatOfAllScores) {
   Commit(id + 1);
   ChunkBitmap even;
   for (ChunkId chunk = 2; chunk <= id; chunk += 2) even.Add(chunk);
-  for (const char* query : {"w1", "w0 w25", "w3 w7 w9 w28 w29", "w29 w29 w1"}) {
+  // Without pairs: those count among the first fifty only.
+  for (const char* query : {"w1", "w0 none w25", "w29 w29 none w1",
+                            "w3 none w7 none w9 none w28 none w29"}) {
     const std::vector<ScoredChunk> all = SearchAll(*index_, query, 5000);
     std::vector<ScoredChunk> allowed;
     std::copy_if(all.begin(), all.end(), std::back_inserter(allowed),
@@ -138,6 +141,67 @@ TEST_F(LexicalIndexTest, TopIsThatOfAllScores) {
         EXPECT_NEAR((*filtered)[i].score, allowed[i].score, 1e-5);
       }
     }
+  }
+}
+
+// The published formula for the words; for each pair of neighbours of the query
+// the same with how often the pair is in the text, 0.15 of the sum of the two
+// words' inverse document frequencies, and the length of the text.
+TEST_F(LexicalIndexTest, NeighboursInTheQueryCountWhereTheyAreNeighbours) {
+  const std::vector<std::vector<std::string>> texts = {
+      {"red", "sun", "map", "red", "sun"},
+      {"sun", "red", "map"},
+      {"red", "map", "sun", "bog", "bog", "bog"},
+      {"sun", "map"},
+      {"ox", "ox"}};
+  for (size_t i = 0; i < texts.size(); ++i) {
+    std::string text;
+    for (const std::string& word : texts[i]) text += word + " ";
+    AddText(*index_, i + 1, text);
+    if (i == 2) Commit(i);
+  }
+  Commit(texts.size());
+  // Of 5 texts "red" is in 3, "sun" in 4, "map" in 4; mean length 18 / 5.
+  const auto idf = [](double with) {
+    return std::log(1 + (5 - with + 0.5) / (with + 0.5));
+  };
+  const auto pair = [](double idf_sum, double count, double length) {
+    return 0.15 * idf_sum * 2.2 * count /
+           (count + 1.2 * (0.25 + 0.75 * length / 3.6));
+  };
+  // The query's pairs: red sun, sun red, red map.
+  const std::map<ChunkId, double> pairs = {
+      {1, pair(idf(3) + idf(4), 2, 5)},
+      {2, pair(idf(4) + idf(3), 1, 3) + pair(idf(3) + idf(4), 1, 3)},
+      {3, pair(idf(3) + idf(4), 1, 6)},
+      {4, 0}};
+  const std::vector<ScoredChunk> found =
+      SearchAll(*index_, "red sun red sun? red map");
+  ASSERT_EQ(found.size(), pairs.size());
+  for (const ScoredChunk& hit : found) {
+    const double words = Bm25(texts, hit.chunk - 1, {"red", "sun", "map"});
+    double expected = words + pairs.at(hit.chunk);
+    // "map red" is in the first text, "sun map" in the fourth, but in the query
+    // they are not neighbours: "sun? red" are.
+    EXPECT_NEAR(hit.score, expected, 1e-4) << hit.chunk;
+  }
+  for (size_t i = 1; i < found.size(); ++i) {
+    EXPECT_LE(found[i].score, found[i - 1].score);
+  }
+  EXPECT_THAT(Ids(SearchAll(*index_, "red sun red sun? red map", 2)),
+              ElementsAre(found[0].chunk, found[1].chunk));
+}
+
+TEST_F(LexicalIndexTest, TheBetterPairComesFirstWhateverTheLimit) {
+  // Equal by their words; the pair is in the one with the greatest id.
+  for (ChunkId id = 1; id < 40; ++id)
+    AddText(*index_, id, "sun of the red map");
+  AddText(*index_, 40, "the map of red sun");
+  Commit();
+  for (const size_t limit : {1, 5, 100}) {
+    EXPECT_EQ(SearchAll(*index_, "red sun", limit)[0].chunk, 40u) << limit;
+    EXPECT_EQ(SearchAll(*index_, "red sun", limit).size(),
+              std::min<size_t>(limit, 40));
   }
 }
 
@@ -189,14 +253,17 @@ TEST_F(LexicalIndexTest, EachDistinctTermCountsOnce) {
   EXPECT_FLOAT_EQ(SearchAll(*index_, "run Running RUNS runs")[0].score, once);
 }
 
-TEST_F(LexicalIndexTest, TitleAndTextAreOneField) {
-  AddText(*index_, 1, "beta gamma", "alpha");
-  AddText(*index_, 2, "alpha beta gamma");
+TEST_F(LexicalIndexTest, TitleAndTextAreOneFieldAndTheTitleCountsAgain) {
+  AddText(*index_, 1, "alpha beta gamma");
+  AddText(*index_, 2, "beta gamma", "alpha");
+  AddText(*index_, 3, "gamma", "delta epsilon");
   Commit();
   const std::vector<ScoredChunk> found = SearchAll(*index_, "alpha");
-  // Equal, so by id.
-  ASSERT_THAT(Ids(found), ElementsAre(1, 2));
-  EXPECT_EQ(found[0].score, found[1].score);
+  ASSERT_THAT(Ids(found), ElementsAre(2, 1));
+  // A twentieth of BM25 over the titles: of 3 one holds it; lengths 0, 1 and 2.
+  const double idf = std::log(1 + 2.5 / 1.5);
+  EXPECT_NEAR(found[0].score - found[1].score, 0.05 * idf * 2.2 / (1 + 1.2),
+              1e-5);
 }
 
 TEST_F(LexicalIndexTest, EqualScoresBySmallerIdAcrossSegments) {

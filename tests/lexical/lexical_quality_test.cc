@@ -1,5 +1,6 @@
 // BM25 on the evaluation sets, which lie beside the repository where there are
-// any, against figures that Tantivy's Python binding gave.
+// any, against figures that Tantivy's Python binding gave for one field of
+// words.
 #include <zlib.h>
 
 #include <cmath>

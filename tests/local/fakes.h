@@ -190,6 +190,23 @@ class FakeDenseSnapshot : public DenseSnapshot {
     if (hits.size() > limit) hits.resize(limit);
     return hits;
   }
+  absl::StatusOr<std::vector<ScoredChunk>> Score(
+      absl::Span<const float> vector,
+      absl::Span<const ChunkId> chunks) const override {
+    if (absl::Status status = disk_->Check("dense score"); !status.ok()) {
+      return status;
+    }
+    const auto all = Search(vector, chunks_.size(), nullptr);
+    if (!all.ok()) return all.status();
+    std::vector<ScoredChunk> scored;
+    for (const ChunkId chunk : chunks) {
+      const auto hit = std::find_if(
+          all->begin(), all->end(),
+          [chunk](const ScoredChunk& one) { return one.chunk == chunk; });
+      if (hit != all->end()) scored.push_back(*hit);
+    }
+    return scored;
+  }
   std::vector<ChunkId> Chunks() const override {
     std::vector<ChunkId> ids;
     for (const auto& [id, bytes] : chunks_) ids.push_back(id);

@@ -159,6 +159,36 @@ TEST_F(LocalBackendTest, FindsInBothLegsAndReadsThePassages) {
               ElementsAre("cars"));
 }
 
+TEST_F(LocalBackendTest, ScoresWithDenseWhatOnlyBm25Found) {
+  Put("a", {"zebra stripes"});
+  Put("b", {"zebra stripes, zebra stripes, zebra stripes and lions"});
+  Put("c", {"zebra"});
+  WaitUntilCurrent();
+  Query query = Ask("zebra stripes");
+  const auto all = backend_->Search(query);
+  ASSERT_TRUE(all.ok()) << all.status();
+  ASSERT_EQ(all->dense.hits.size(), 3u);
+  EXPECT_THAT(all->dense.others, IsEmpty()) << "not asked for";
+
+  query.complete_dense = true;
+  query.limit_per_leg = 1;
+  const auto result = backend_->Search(query);
+  ASSERT_TRUE(result.ok()) << result.status();
+  ASSERT_EQ(result->dense.hits.size(), 1u);
+  ASSERT_EQ(result->bm25.hits.size(), 1u);
+  const ChunkId by_bm25 = result->bm25.hits[0].chunk;
+  ASSERT_NE(by_bm25, result->dense.hits[0].chunk) << "b repeats the words";
+  ASSERT_EQ(result->dense.others.size(), 1u);
+  EXPECT_EQ(result->dense.others[0].chunk, by_bm25);
+  for (const ScoredChunk& hit : all->dense.hits) {
+    if (hit.chunk != by_bm25) continue;
+    EXPECT_NEAR(result->dense.others[0].score, hit.score, 1e-6);
+  }
+  EXPECT_GT(result->complete_elapsed, absl::ZeroDuration());
+  query.run_bm25 = false;
+  EXPECT_THAT(backend_->Search(query)->dense.others, IsEmpty());
+}
+
 TEST_F(LocalBackendTest, RunsOnlyTheLegsThatAreAskedFor) {
   Put("a", {"zebra"});
   WaitUntilCurrent();
@@ -481,11 +511,16 @@ TEST_F(FailingBackendTest, IsolatesTheFailureOfOneLeg) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_TRUE(absl::IsInternal(result->bm25.status));
   EXPECT_EQ(result->dense.hits.size(), 1u);
-  FailOn("dense search");
-  result = backend_->Search(Ask("zebra"));
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->bm25.hits.size(), 1u);
-  EXPECT_TRUE(absl::IsInternal(result->dense.status));
+  for (const char* failing : {"dense search", "dense score"}) {
+    FailOn(failing);
+    Query query = Ask("zebra");
+    query.complete_dense = true;
+    result = backend_->Search(query);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->bm25.hits.size(), 1u);
+    EXPECT_TRUE(absl::IsInternal(result->dense.status)) << failing;
+    EXPECT_THAT(result->dense.hits, IsEmpty());
+  }
   {
     const std::lock_guard<std::mutex> lock(disk_->mutex);
     disk_->fail = [](const std::string&) {

@@ -83,13 +83,25 @@ TEST_F(SearchPipelineTest, FusesByReciprocalRanks) {
 
 TEST_F(SearchPipelineTest, FusesByRelativeScores) {
   query_.fusion = FusionMethod::kRelativeScore;
-  backend_.result.bm25.hits = {{1, 20.0f}, {2, 6.0f}, {3, 4.0f}};
-  backend_.result.dense.hits = {{2, 0.6f}, {4, 0.5f}, {1, 0.2f}};
+  backend_.result.bm25.hits = {{1, 16.0f}, {2, 6.0f}, {3, 3.0f}};
+  backend_.result.dense.hits = {{2, 0.75f}, {4, 0.5f}};
+  backend_.result.dense.others = {{1, 0.25f}, {3, 0.5f}};
+  backend_.result.complete_elapsed = absl::Microseconds(5);
   const auto result = RunSearch(backend_, nullptr, query_);
   ASSERT_TRUE(result.ok()) << result.status();
-  // 2: (2/16 + 1) / 2; 1: (1 + 0) / 2; 4: (0 + 3/4) / 2; 3: 0.
-  EXPECT_THAT(IdsOf(*result), ElementsAre(2, 1, 4, 3));
-  EXPECT_NEAR(result->passages[0].score, 0.5625, 1e-6);
+  // BM25 is divided by 3 * 16 ^ 0.75 = 24. 2: (1/4 + 3/4) / 2;
+  // 1: (2/3 + 1/4) / 2; 3: (1/8 + 1/2) / 2; 4: 1/2 / 2.
+  EXPECT_THAT(IdsOf(*result), ElementsAre(2, 1, 3, 4));
+  EXPECT_NEAR(result->passages[0].score, 0.5, 1e-6);
+  EXPECT_NEAR(result->passages[1].score, (2.0 / 3 + 0.25) / 2, 1e-6);
+  EXPECT_NEAR(result->passages[2].score, 0.3125, 1e-6);
+  EXPECT_TRUE(backend_.seen.complete_dense);
+  EXPECT_THAT(StagesOf(*result),
+              ElementsAre("embed", "bm25", "dense", "complete", "fuse", "fetch",
+                          "merge"));
+  query_.fusion = FusionMethod::kRrf;
+  ASSERT_TRUE(RunSearch(backend_, nullptr, query_).ok());
+  EXPECT_FALSE(backend_.seen.complete_dense) << "ranks need no scores";
 }
 
 TEST_F(SearchPipelineTest, WeightsAndLimitCount) {

@@ -76,15 +76,27 @@ pub fn part_analyzer(language: Language) -> TextAnalyzer {
         .build()
 }
 
-/// The distinct terms of `text`, in order of first appearance.
-pub fn distinct_terms(analyzer: &mut TextAnalyzer, text: &str) -> Vec<String> {
-    let mut seen = std::collections::HashSet::new();
-    let mut terms = Vec::new();
+/// The terms of a text, each once, and how they follow each other.
+pub struct Terms {
+    /// In order of first appearance.
+    pub distinct: Vec<String>,
+    /// The text as indexes into `distinct`.
+    pub sequence: Vec<usize>,
+}
+
+pub fn terms(analyzer: &mut TextAnalyzer, text: &str) -> Terms {
+    let mut known = std::collections::HashMap::new();
+    let mut terms = Terms {
+        distinct: Vec::new(),
+        sequence: Vec::new(),
+    };
     analyzer.token_stream(text).process(&mut |token| {
-        if !seen.contains(token.text.as_str()) {
-            seen.insert(token.text.clone());
-            terms.push(token.text.clone());
+        let next = terms.distinct.len();
+        let index = *known.entry(token.text.clone()).or_insert(next);
+        if index == next {
+            terms.distinct.push(token.text.clone());
         }
+        terms.sequence.push(index);
     });
     terms
 }
@@ -344,12 +356,12 @@ mod tests {
         let long = "x".repeat(40);
         let text = format!("The Running-dogs foo_bar-1 the café {long}");
         assert_eq!(
-            distinct_terms(&mut analyzer, &text),
+            terms(&mut analyzer, &text).distinct,
             ["the", "run", "dog", "foo", "bar", "1", "café"]
         );
         let just_short_enough = "y".repeat(39);
         assert_eq!(
-            distinct_terms(&mut analyzer, &just_short_enough),
+            terms(&mut analyzer, &just_short_enough).distinct,
             [just_short_enough.as_str()]
         );
     }
@@ -357,10 +369,10 @@ mod tests {
     #[test]
     fn each_language_has_its_own_stemmer() {
         let mut german = word_analyzer(language_of("de").unwrap());
-        assert_eq!(distinct_terms(&mut german, "Häuser"), ["haus"]);
+        assert_eq!(terms(&mut german, "Häuser").distinct, ["haus"]);
         let mut french = word_analyzer(language_of("fr").unwrap());
         assert_eq!(
-            distinct_terms(&mut french, "continuellement"),
+            terms(&mut french, "continuellement").distinct,
             ["continuel"]
         );
         let error = language_of("xx").unwrap_err();

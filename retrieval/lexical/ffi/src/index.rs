@@ -299,6 +299,9 @@ impl LexicalIndex {
         if !writer.parts.is_empty() {
             document.add_text(self.fields.parts, &writer.parts);
         }
+        if !title.is_empty() {
+            document.add_text(self.fields.title, title);
+        }
         writer.index_writer()?.add_document(document)?;
         Ok(())
     }

@@ -3,9 +3,11 @@
 //! No panic leaves an export: it becomes `Code::Internal` with its message.
 
 mod analysis;
+mod bm25;
 mod directory;
 mod error;
 mod index;
+mod pairs;
 mod schema;
 mod search;
 

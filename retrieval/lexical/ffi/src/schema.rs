@@ -19,25 +19,26 @@ pub struct Fields {
     pub identifiers: Field,
     /// Parts of identifiers without joints.
     pub parts: Field,
+    /// Title alone, as stemmed words.
+    pub title: Field,
 }
 
 impl Fields {
-    pub fn text(&self) -> [Field; 3] {
-        [self.words, self.identifiers, self.parts]
+    pub fn text(&self) -> [Field; 4] {
+        [self.words, self.identifiers, self.parts, self.title]
     }
 }
 
 const ANALYZERS: [&str; 3] = ["braid_words", "braid_identifiers", "braid_parts"];
 
-/// Frequencies and lengths are what BM25 reads; positions nobody asks for.
 /// Every field keeps its lengths: without them Tantivy writes zero as the best
 /// score of each full block, and pruning would drop the block.
-fn text_options(analyzer: &str) -> TextOptions {
+fn text_options(analyzer: &str, stored: IndexRecordOption) -> TextOptions {
     TextOptions::default().set_indexing_options(
         TextFieldIndexing::default()
             .set_tokenizer(analyzer)
             .set_fieldnorms(true)
-            .set_index_option(IndexRecordOption::WithFreqs),
+            .set_index_option(stored),
     )
 }
 
@@ -47,11 +48,16 @@ pub fn schema() -> (Schema, Fields) {
         CHUNK_FIELD,
         NumericOptions::default().set_indexed().set_fast(),
     );
+    // Positions are for the pairs of neighbouring words.
+    let mut text =
+        |name, analyzer, stored| builder.add_text_field(name, text_options(analyzer, stored));
+    let positions = IndexRecordOption::WithFreqsAndPositions;
     let fields = Fields {
         chunk,
-        words: builder.add_text_field("words", text_options(ANALYZERS[0])),
-        identifiers: builder.add_text_field("identifiers", text_options(ANALYZERS[1])),
-        parts: builder.add_text_field("parts", text_options(ANALYZERS[2])),
+        words: text("words", ANALYZERS[0], positions),
+        identifiers: text("identifiers", ANALYZERS[1], IndexRecordOption::WithFreqs),
+        parts: text("parts", ANALYZERS[2], IndexRecordOption::WithFreqs),
+        title: text("title", ANALYZERS[0], IndexRecordOption::WithFreqs),
     };
     (builder.build(), fields)
 }

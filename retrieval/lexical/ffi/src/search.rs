@@ -12,7 +12,9 @@ use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{DocId, Score, Searcher, SegmentReader, Term};
 
-use crate::analysis::{distinct_terms, query_compounds};
+use crate::analysis::{query_compounds, terms, Terms};
+use crate::bm25::{field_scores, idf, K1};
+use crate::pairs::Pairs;
 use crate::schema::{Fields, CHUNK_FIELD};
 
 /// Weight of a whole compound identifier, added to its words.
@@ -22,6 +24,12 @@ const IDENTIFIER_BOOST: Score = 1.0;
 const MIN_MEAN_IDENTIFIERS: u64 = 8;
 /// Weight of a word that is only part of an identifier.
 const PART_BOOST: Score = 0.1;
+/// Weight of a word in the title, added to its weight in title and text.
+const TITLE_BOOST: Score = 0.05;
+/// So many of the best by words and identifiers are compared with the query's
+/// pairs of words, and their titles with its words. As clauses of the search
+/// itself these would double its time.
+const COMPARED: usize = 50;
 /// A word in more than one of a hundred chunks, and than this, finds enough without
 /// the parts of identifiers.
 const MIN_COMMON_CHUNKS: u64 = 64;
@@ -50,10 +58,18 @@ impl PartialOrd for Hit {
     }
 }
 
+/// A hit and where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    hit: Hit,
+    segment: usize,
+    doc: DocId,
+}
+
 /// The best hits so far.
 struct TopHits {
     limit: usize,
-    worst_first: BinaryHeap<Reverse<Hit>>,
+    worst_first: BinaryHeap<Reverse<Found>>,
 }
 
 impl TopHits {
@@ -64,14 +80,18 @@ impl TopHits {
         }
     }
 
-    fn push(&mut self, hit: Hit) {
+    fn push(&mut self, found: Found) {
         if self.worst_first.len() == self.limit {
-            if self.worst_first.peek().is_some_and(|worst| hit <= worst.0) {
+            if self
+                .worst_first
+                .peek()
+                .is_some_and(|worst| found <= worst.0)
+            {
                 return;
             }
             self.worst_first.pop();
         }
-        self.worst_first.push(Reverse(hit));
+        self.worst_first.push(Reverse(found));
     }
 
     /// No worse score can enter.
@@ -81,15 +101,15 @@ impl TopHits {
         }
         self.worst_first
             .peek()
-            .map_or(Score::MIN, |hit| hit.0.score)
+            .map_or(Score::MIN, |found| found.0.hit.score)
     }
 
-    fn into_sorted(self) -> Vec<Hit> {
+    fn into_sorted(self) -> Vec<Found> {
         // Ascending by Reverse: the best hit first.
         self.worst_first
             .into_sorted_vec()
             .into_iter()
-            .map(|hit| hit.0)
+            .map(|found| found.0)
             .collect()
     }
 }
@@ -104,7 +124,7 @@ fn contains(words: &[u64], chunk: u64) -> bool {
 struct Segment {
     chunks: Arc<dyn ColumnValues<u64>>,
     /// Tokens per document of each text field.
-    mean_lengths: [f32; 3],
+    mean_lengths: [f32; 4],
 }
 
 pub struct Snapshot {
@@ -114,12 +134,21 @@ pub struct Snapshot {
     segments: Vec<Segment>,
     documents: u64,
     /// Of each text field, as BM25 is told.
-    tokens: [u64; 3],
+    tokens: [u64; 4],
 }
 
 const WORDS: usize = 0;
 const IDENTIFIERS: usize = 1;
 const PARTS: usize = 2;
+const TITLE: usize = 3;
+
+/// What is looked at in the best documents only.
+struct SecondPhase {
+    pairs: Pairs,
+    /// The query's words that titles hold, with their inverse document
+    /// frequencies there.
+    titles: Vec<(Term, Score)>,
+}
 
 struct Clause {
     field: usize,
@@ -154,10 +183,10 @@ impl Snapshot {
         analyzer: TextAnalyzer,
     ) -> tantivy::Result<Self> {
         let mut segments = Vec::with_capacity(searcher.segment_readers().len());
-        let mut tokens = [0u64; 3];
+        let mut tokens = [0u64; 4];
         let mut documents = 0;
         for reader in searcher.segment_readers() {
-            let mut mean_lengths = [0.0; 3];
+            let mut mean_lengths = [0.0; 4];
             for (i, field) in fields.text().into_iter().enumerate() {
                 let count = reader.inverted_index(field)?.total_num_tokens();
                 tokens[i] += count;
@@ -204,18 +233,34 @@ impl Snapshot {
     }
 
     /// The best `limit` chunks, best first; of equal scores the smaller id
-    /// first. `allowed` is a bitmap of the ids that may be returned.
+    /// first. Chosen by their words and identifiers, exactly; to the scores of
+    /// the first `COMPARED` of them, whatever the limit, pairs and titles are
+    /// added. `allowed` is a bitmap of the ids that may be returned.
     pub fn search(
         &self,
         query: &str,
         limit: usize,
         allowed: Option<&[u64]>,
     ) -> tantivy::Result<Vec<Hit>> {
-        let limit = limit.min(self.searcher.num_docs() as usize);
-        let clauses = self.clauses(query)?;
-        if limit == 0 || clauses.is_empty() {
+        let all = self.searcher.num_docs() as usize;
+        let terms = terms(&mut self.analyzer.clone(), query);
+        let (clauses, second) = self.clauses(query, &terms)?;
+        if limit.min(all) == 0 || clauses.is_empty() {
             return Ok(Vec::new());
         }
+        let mut found = self.best(clauses, limit.max(COMPARED).min(all), allowed)?;
+        let compared = found.len().min(COMPARED);
+        self.add(&second, &mut found[..compared])?;
+        found.truncate(limit);
+        Ok(found.into_iter().map(|found| found.hit).collect())
+    }
+
+    fn best(
+        &self,
+        clauses: Vec<Clause>,
+        limit: usize,
+        allowed: Option<&[u64]>,
+    ) -> tantivy::Result<Vec<Found>> {
         let slacks: Vec<Slack> = self
             .segments
             .iter()
@@ -227,14 +272,18 @@ impl Snapshot {
             &self.searcher,
         ))?;
         let mut top = TopHits::new(limit);
-        for ((reader, segment), slack) in self.segments().zip(slacks) {
+        for (index, ((reader, segment), slack)) in self.segments().zip(slacks).enumerate() {
             let alive = reader.alive_bitset();
             let threshold = slack.lower(top.threshold());
             let mut collect = |doc: DocId, score: Score| {
                 if alive.is_none_or(|alive| alive.is_alive(doc)) {
                     let chunk = segment.chunks.get_val(doc);
                     if allowed.is_none_or(|words| contains(words, chunk)) {
-                        top.push(Hit { chunk, score });
+                        top.push(Found {
+                            hit: Hit { chunk, score },
+                            segment: index,
+                            doc,
+                        });
                     }
                 }
                 slack.lower(top.threshold())
@@ -244,22 +293,51 @@ impl Snapshot {
         Ok(top.into_sorted())
     }
 
+    /// `found` is sorted, before and after.
+    fn add(&self, second: &SecondPhase, found: &mut [Found]) -> tantivy::Result<()> {
+        let mean_length = mean(self.tokens[WORDS], self.documents);
+        let mean_title = mean(self.tokens[TITLE], self.documents);
+        found.sort_unstable_by_key(|found| (found.segment, found.doc));
+        for group in found.chunk_by_mut(|a, b| a.segment == b.segment) {
+            let docs: Vec<DocId> = group.iter().map(|found| found.doc).collect();
+            let reader = self.searcher.segment_reader(group[0].segment as u32);
+            let pairs = second.pairs.scores(reader, &docs, mean_length)?;
+            let titles =
+                field_scores(reader, self.fields.title, &second.titles, &docs, mean_title)?;
+            for (found, (pairs, title)) in group.iter_mut().zip(pairs.iter().zip(titles)) {
+                found.hit.score += pairs + TITLE_BOOST * title;
+            }
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(())
+    }
+
     fn segments(&self) -> impl Iterator<Item = (&SegmentReader, &Segment)> {
         self.searcher.segment_readers().iter().zip(&self.segments)
     }
 
     /// One clause for each distinct word; one more where the word is part of an
     /// identifier, or where the query holds an identifier that documents hold.
-    fn clauses(&self, query: &str) -> tantivy::Result<Vec<Clause>> {
+    fn clauses(&self, query: &str, terms: &Terms) -> tantivy::Result<(Vec<Clause>, SecondPhase)> {
         let mut clauses = Vec::new();
+        let mut titles = Vec::new();
+        let mut idfs = Vec::with_capacity(terms.distinct.len());
         let common = (self.documents / 100).max(MIN_COMMON_CHUNKS);
-        for text in distinct_terms(&mut self.analyzer.clone(), query) {
-            let word = Term::from_field_text(self.fields.words, &text);
+        for text in &terms.distinct {
+            let word = Term::from_field_text(self.fields.words, text);
             let with_word = self.searcher.doc_freq(&word)?;
+            idfs.push((with_word > 0).then(|| idf(self.documents, with_word)));
             if with_word <= common {
-                let part = Term::from_field_text(self.fields.parts, &text);
+                let part = Term::from_field_text(self.fields.parts, text);
                 let with_part = self.searcher.doc_freq(&part)?;
                 clauses.extend(self.clause(PARTS, part, with_part, PART_BOOST));
+            }
+            if with_word > 0 {
+                let title = Term::from_field_text(self.fields.title, text);
+                let with_title = self.searcher.doc_freq(&title)?;
+                if with_title > 0 {
+                    titles.push((title, idf(self.documents, with_title)));
+                }
             }
             clauses.extend(self.clause(WORDS, word, with_word, 1.0));
         }
@@ -268,18 +346,17 @@ impl Snapshot {
             let with = self.searcher.doc_freq(&identifier)?;
             clauses.extend(self.clause(IDENTIFIERS, identifier, with, IDENTIFIER_BOOST));
         }
-        Ok(clauses)
+        let pairs = Pairs::new(self.fields.words, terms, &idfs);
+        Ok((clauses, SecondPhase { pairs, titles }))
     }
 
     /// None for a term that no document holds.
     fn clause(&self, field: usize, term: Term, with: u64, boost: Score) -> Option<Clause> {
-        let (all, with) = (self.documents as f64, with as f64);
-        let idf = (1.0 + (all - with + 0.5) / (with + 0.5)).ln();
-        (with > 0.0).then(|| Clause {
+        (with > 0).then(|| Clause {
             field,
             term,
             boost,
-            max_score: boost * (idf * 2.2) as Score,
+            max_score: boost * idf(self.documents, with) * (K1 + 1.0),
         })
     }
 
@@ -367,10 +444,18 @@ mod tests {
         let mut top = TopHits::new(3);
         assert_eq!(top.threshold(), Score::MIN);
         for (chunk, score) in [(9, 1.0), (5, 2.0), (4, 2.0), (7, 2.0), (3, 0.5)] {
-            top.push(Hit { chunk, score });
+            top.push(Found {
+                hit: Hit { chunk, score },
+                segment: 0,
+                doc: 0,
+            });
         }
         assert_eq!(top.threshold(), 2.0);
-        let chunks: Vec<u64> = top.into_sorted().iter().map(|hit| hit.chunk).collect();
+        let chunks: Vec<u64> = top
+            .into_sorted()
+            .iter()
+            .map(|found| found.hit.chunk)
+            .collect();
         assert_eq!(chunks, [4, 5, 7]);
     }
 
