@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "retrieval/store/keys.h"
 #include "retrieval/store/seal.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
@@ -17,9 +18,6 @@
 
 namespace braid::retrieval {
 namespace {
-
-// No key of kMeta begins like this.
-constexpr char kNeverWritten[] = "\xff";
 
 constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
     "default", "documents", "texts",   "chunks", "vectors",
@@ -292,17 +290,16 @@ void Database::Close() {
   if (whole) (void)WriteSeal(env, directory_);
 }
 
-// A log that could not be written is replaced when RocksDB resumes, but only if
-// a memtable holds something to be flushed: otherwise the next write meets the
-// broken log and ends the process (an assertion, in Debian's build). So there
-// always is something: the deletion of a key that never was, which needs no
-// log.
+// RocksDB replaces a log that could not be written when it resumes, but only if
+// a memtable holds something to be flushed; otherwise the next write would meet
+// the broken log and end the process (an assertion, in Debian's build). So
+// there is always something: a key that nobody reads, which needs no log.
 rocksdb::Status Database::KeepMemtableFilled() const {
   if (!memtable_sealed_->exchange(false)) return rocksdb::Status::OK();
   rocksdb::WriteOptions options;
   options.disableWAL = true;
   const rocksdb::Status status =
-      db_->Delete(options, families_[kMeta], kNeverWritten);
+      db_->Put(options, families_[kMeta], keys::Filler(), rocksdb::Slice());
   if (!status.ok()) *memtable_sealed_ = true;
   return status;
 }
@@ -320,23 +317,31 @@ bool Database::MemtablesAreEmpty() const {
   return true;
 }
 
+rocksdb::Status Database::Resume() const {
+  const bool empty = MemtablesAreEmpty();
+  rocksdb::Status status = db_->Resume();
+  if (!status.ok() || !empty) return status;
+  // The write that failed had just begun a new memtable, so the log may still
+  // be the broken one. Flushing tries to replace it. A broken log refuses that,
+  // but now there is something in memory, and resuming replaces it.
+  *memtable_sealed_ = true;
+  status = KeepMemtableFilled();
+  if (!status.ok()) return status;
+  if (db_->Flush(rocksdb::FlushOptions(), families_[kMeta]).ok()) {
+    return rocksdb::Status::OK();
+  }
+  return db_->Resume();
+}
+
 absl::Status Database::Write(rocksdb::WriteBatch* batch, bool sync,
                              absl::string_view what) const {
   const std::lock_guard<std::mutex> lock(failure_mutex_);
   if (!failure_.ok()) {
-    // The write that failed had begun with a new memtable.
-    if (MemtablesAreEmpty()) {
-      return absl::UnavailableError(absl::StrCat(
-          what,
-          ": the store's log is broken and the store must be opened "
-          "again: ",
-          failure_.ToString()));
-    }
     // A resumption that fails as well is not forgiven: RocksDB then refuses
     // writes until it is opened again. So the disk is asked first.
     const rocksdb::Status room = ProbeDisk(db_->GetEnv(), directory_);
     if (!room.ok()) return FromRocksDb(room, what);
-    const rocksdb::Status resumed = db_->Resume();
+    const rocksdb::Status resumed = Resume();
     // Busy: RocksDB is trying by itself, for the same reason.
     if (resumed.IsBusy()) return FromRocksDb(failure_, what);
     if (!resumed.ok()) return FromRocksDb(resumed, what);

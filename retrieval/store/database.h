@@ -110,9 +110,11 @@ class Database {
   // Flushes, closes, and seals what is on the disk then.
   void Close();
 
-  // Both with failure_mutex_ held.
+  // All with failure_mutex_ held.
   rocksdb::Status KeepMemtableFilled() const;
   bool MemtablesAreEmpty() const;
+  // After a write has failed: makes further ones possible.
+  rocksdb::Status Resume() const;
 
   mutable std::mutex failure_mutex_;
   // Of the last write; under failure_mutex_.

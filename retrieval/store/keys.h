@@ -35,6 +35,8 @@ inline std::string Prefix(CollectionNumber collection) {
 
 // kMeta
 inline std::string Global() { return "g"; }
+// See Database::KeepMemtableFilled.
+inline std::string Filler() { return "\xff"; }
 inline std::string CollectionPrefix() { return "c"; }
 inline std::string Collection(absl::string_view id) {
   return CollectionPrefix() + std::string(id);

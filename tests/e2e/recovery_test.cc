@@ -169,10 +169,12 @@ TEST(History, OldVersionsAreReadableAndPartOfABackup) {
     return RunBraid(arguments);
   };
   const std::string file = scratch.Write("note.md", "First words.\n");
-  ASSERT_EQ(run({"ingest", file}).exit_code, 0);
+  const Output ingested = run({"ingest", file});
+  ASSERT_EQ(ingested.exit_code, 0);
+  const std::string id = ingested.JsonLines()[0]["document_id"];
   scratch.Write("note.md", "Second words.\n");
   ASSERT_EQ(run({"ingest", file}).exit_code, 0);
-  ASSERT_EQ(run({"documents", "delete", "note.md"}).exit_code, 0);
+  ASSERT_EQ(run({"documents", "delete", id}).exit_code, 0);
   EXPECT_EQ(run({"documents", "list"}).LastJson()["count"], 0);
   EXPECT_EQ(run({"documents", "list", "--as-of", "1"}).LastJson()["count"], 1);
 
@@ -183,17 +185,16 @@ TEST(History, OldVersionsAreReadableAndPartOfABackup) {
             0);
   const Output doctor = run({"doctor", "--verify"});
   EXPECT_EQ(doctor.exit_code, 0) << doctor.out << doctor.err;
-  const Output first = run({"documents", "get", "note.md", "--version", "1"});
+  const Output first = run({"documents", "get", id, "--version", "1"});
   ASSERT_EQ(first.exit_code, 0) << first.err;
   EXPECT_EQ(first.LastJson()["text"], "First words.\n");
-  const Output second = run({"documents", "get", "note.md", "--as-of", "2"});
+  const Output second = run({"documents", "get", id, "--as-of", "2"});
   ASSERT_EQ(second.exit_code, 0) << second.err;
   EXPECT_EQ(second.LastJson()["text"], "Second words.\n");
-  EXPECT_EQ(run({"documents", "get", "note.md"}).exit_code, 1);
-  EXPECT_EQ(run({"documents", "get", "note.md", "--as-of", "9"}).exit_code, 2);
+  EXPECT_EQ(run({"documents", "get", id}).exit_code, 1);
+  EXPECT_EQ(run({"documents", "get", id, "--as-of", "9"}).exit_code, 2);
   EXPECT_EQ(
-      run({"documents", "get", "note.md", "--as-of", "1", "--version", "1"})
-          .exit_code,
+      run({"documents", "get", id, "--as-of", "1", "--version", "1"}).exit_code,
       2);
 
   // Without a history it is forgotten, soon after the start.
@@ -201,8 +202,7 @@ TEST(History, OldVersionsAreReadableAndPartOfABackup) {
       scratch.Write("braid.toml", "history_retention = \"0s\"\n");
   Output gone;
   for (int i = 0; i < 20 && gone.exit_code <= 0; ++i) {
-    gone = run(
-        {"documents", "get", "note.md", "--version", "1", "--config", config});
+    gone = run({"documents", "get", id, "--version", "1", "--config", config});
   }
   EXPECT_EQ(gone.exit_code, 2) << gone.out;
   EXPECT_THAT(gone.err, HasSubstr("no longer kept"));
