@@ -31,8 +31,8 @@ retrieval::ParserPoolOptions ParserOptionsOf(const Config& config);
 // one.
 class Runtime {
  public:
-  // Loads the encoder (and reranker and model, if there are any), looks for the parser
-  // worker and opens the data directory.
+  // Loads the encoder (and reranker and model, if there are any), looks for the
+  // parser worker and opens the data directory.
   static absl::StatusOr<std::unique_ptr<Runtime>> Create(const Config& config);
   // From objects made elsewhere. `encoder`, `backend` and `answerer` must be
   // there, and `parser` where a pipeline will be asked for; the others may be

@@ -174,7 +174,9 @@ mod tests {
             .map(|pair| (pair.first, pair.second, pair.idf))
             .collect();
         assert_eq!(found, [(0, 1, 3.0), (1, 0, 3.0)]);
-        assert!(Pairs::new(field, &terms(&["a"], &[0]), &[Some(1.0)]).is_empty());
+        assert!(Pairs::new(field, &terms(&["a"], &[0]), &[Some(1.0)])
+            .pairs
+            .is_empty());
     }
 
     #[test]
