@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -64,15 +63,10 @@ absl::StatusOr<std::unique_ptr<CrossEncoder>> CrossEncoder::Load(
   auto checkpoint = model::Checkpoint::Open(directory);
   if (!checkpoint.ok()) return checkpoint.status();
   const std::string tokenizer_path = absl::StrCat(directory, "/tokenizer.json");
-  auto tokenizer = model::Tokenizer::FromFile(tokenizer_path);
+  auto tokenizer =
+      model::Tokenizer::FromFile(tokenizer_path, config->vocab_size);
   if (!tokenizer.ok()) return tokenizer.status();
   encoder->tokenizer_ = *std::move(tokenizer);
-  if (encoder->tokenizer_->vocab_size() >
-      static_cast<size_t>(config->vocab_size)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        tokenizer_path, ": ", encoder->tokenizer_->vocab_size(),
-        " tokens, but vocab_size in config.json is ", config->vocab_size));
-  }
   if (absl::Status status = encoder->ReadSpecialTokens(tokenizer_path);
       !status.ok()) {
     return status;
@@ -85,11 +79,7 @@ absl::StatusOr<std::unique_ptr<CrossEncoder>> CrossEncoder::Load(
                         absl::StrCat(directory, ": ", status.message()));
   }
   encoder->name_ = std::filesystem::path(directory).filename().string();
-  const int threads =
-      options.threads > 0
-          ? options.threads
-          : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  encoder->pool_ = std::make_unique<kernels::ThreadPool>(threads);
+  encoder->pool_ = std::make_unique<kernels::ThreadPool>(options.threads);
   return encoder;
 }
 

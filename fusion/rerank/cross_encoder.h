@@ -24,7 +24,7 @@
 namespace braid::fusion {
 
 struct CrossEncoderOptions {
-  int threads = 0;  // arithmetic threads, the caller included; 0: all cores
+  int threads = 1;  // arithmetic threads, the caller included
   // A question is cut at the first, the pair (with [CLS] and two [SEP]) at the
   // second: what does not fit is the end of the passage.
   size_t max_query_tokens = 96;

@@ -36,6 +36,18 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::FromFile(
   return std::unique_ptr<Tokenizer>(new Tokenizer(handle));
 }
 
+absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::FromFile(
+    const std::string& path, int64_t vocab_size) {
+  absl::StatusOr<std::unique_ptr<Tokenizer>> tokenizer = FromFile(path);
+  if (!tokenizer.ok()) return tokenizer;
+  if ((*tokenizer)->vocab_size() > static_cast<size_t>(vocab_size)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": ", (*tokenizer)->vocab_size(),
+                     " tokens, but vocab_size in config.json is ", vocab_size));
+  }
+  return tokenizer;
+}
+
 Tokenizer::~Tokenizer() { braid_text_tokenizer_free(Handle(handle_)); }
 
 absl::StatusOr<TokenEncoding> Tokenizer::Encode(

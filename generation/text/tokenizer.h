@@ -41,6 +41,10 @@ class Tokenizer {
   // INVALID_ARGUMENT naming the file if it is not a tokenizer.
   static absl::StatusOr<std::unique_ptr<Tokenizer>> FromFile(
       const std::string& path);
+  // The same for a model with `vocab_size` tokens, as config.json has it:
+  // INVALID_ARGUMENT if the tokenizer has more.
+  static absl::StatusOr<std::unique_ptr<Tokenizer>> FromFile(
+      const std::string& path, int64_t vocab_size);
   ~Tokenizer();
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;

@@ -5,7 +5,6 @@
 
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
-#include "retrieval/dense/hnsw_segment.h"
 
 namespace braid::retrieval {
 

@@ -6,9 +6,15 @@
 #include <cstdint>
 #include <vector>
 
+#include "retrieval/types.h"
+
 namespace braid::retrieval {
 
-struct SourceRow;
+// Where a row of a new segment comes from.
+struct SourceRow {
+  ChunkId id = 0;
+  const float* vector = nullptr;  // [dimension]
+};
 
 struct EqualRows {
   // [rows]: a permutation that brings rows with equal vectors together, groups

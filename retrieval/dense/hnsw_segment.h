@@ -12,21 +12,17 @@
 #include "absl/status/statusor.h"
 #include "retrieval/dense/codes.h"
 #include "retrieval/dense/envelope.h"
+#include "retrieval/dense/equal_rows.h"
 #include "retrieval/dense/graph.h"
 #include "retrieval/dense/mapped_file.h"
 #include "retrieval/dense/segment.h"
 
 namespace braid::retrieval {
 
-// Where a row of a new segment comes from.
-struct SourceRow {
-  ChunkId id = 0;
-  const float* vector = nullptr;  // [dimension]
-};
-
+// As in DenseIndexOptions.
 struct HnswOptions {
-  int m = 32;
-  int ef_construction = 100;
+  int m;
+  int ef_construction;
 };
 
 // Inner product. Everything lies in the segment's file, which is mapped: the

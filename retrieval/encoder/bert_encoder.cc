@@ -73,15 +73,9 @@ absl::StatusOr<std::unique_ptr<BertEncoder>> BertEncoder::Load(
   const std::string tokenizer_path =
       absl::StrCat(model_directory, "/tokenizer.json");
   absl::StatusOr<std::unique_ptr<model::Tokenizer>> tokenizer =
-      model::Tokenizer::FromFile(tokenizer_path);
+      model::Tokenizer::FromFile(tokenizer_path, config->vocab_size);
   if (!tokenizer.ok()) return tokenizer.status();
   encoder->tokenizer_ = *std::move(tokenizer);
-  if (encoder->tokenizer_->vocab_size() >
-      static_cast<size_t>(config->vocab_size)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        tokenizer_path, ": ", encoder->tokenizer_->vocab_size(),
-        " tokens, but vocab_size in config.json is ", config->vocab_size));
-  }
   if (sentence->lower_case) {
     if (absl::Status s = CheckLowerCase(*encoder->tokenizer_, model_directory);
         !s.ok()) {

@@ -9,7 +9,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "kernels/elementwise.h"
 #include "retrieval/dense/dense_index.h"
+#include "retrieval/dense/top_k.h"
 #include "services/bench/bench.h"
 #include "services/bench/machine.h"
 #include "services/eval/statistics.h"
@@ -71,40 +73,17 @@ class Source {
   std::vector<float> spectrum_;
 };
 
-float InnerProduct(const float* a, const float* b, size_t dimension) {
-  float sums[8] = {};
-  size_t i = 0;
-  for (; i + 8 <= dimension; i += 8) {
-    for (size_t j = 0; j < 8; ++j) sums[j] += a[i + j] * b[i + j];
-  }
-  for (; i < dimension; ++i) sums[0] += a[i] * b[i];
-  return std::accumulate(sums, sums + 8, 0.0f);
+double Recall(const std::vector<ScoredChunk>& exact,
+              const std::vector<ScoredChunk>& found) {
+  const auto hits = std::count_if(
+      exact.begin(), exact.end(), [&found](const ScoredChunk& wanted) {
+        return std::any_of(found.begin(), found.end(),
+                           [&wanted](const ScoredChunk& hit) {
+                             return hit.chunk == wanted.chunk;
+                           });
+      });
+  return static_cast<double>(hits) / static_cast<double>(exact.size());
 }
-
-// The best kResults of all rows, by definition.
-class Exact {
- public:
-  void Push(ChunkId id, float score) {
-    if (best_.size() == kResults && score <= best_.back().first) return;
-    const auto at = std::upper_bound(
-        best_.begin(), best_.end(), score,
-        [](float value, const auto& item) { return value > item.first; });
-    best_.insert(at, {score, id});
-    if (best_.size() > kResults) best_.pop_back();
-  }
-  double Recall(const std::vector<ScoredChunk>& found) const {
-    size_t hits = 0;
-    for (const auto& [score, id] : best_) {
-      hits += std::any_of(
-          found.begin(), found.end(),
-          [id = id](const ScoredChunk& hit) { return hit.chunk == id; });
-    }
-    return static_cast<double>(hits) / static_cast<double>(best_.size());
-  }
-
- private:
-  std::vector<std::pair<float, ChunkId>> best_;  // best first
-};
 
 bool Allowed(ChunkId id, uint64_t one_in) { return id % one_in == 0; }
 
@@ -114,8 +93,10 @@ struct Benchmark {
   const std::stop_token& stop;
   DenseIndex& index;
   Source source;
-  std::vector<float> queries;   // [options.queries, dimension]
-  std::vector<Exact> exact[4];  // per filter and query
+  std::vector<float> queries;  // [options.queries, dimension]
+  // By definition, per filter and query: as rows are added, and then taken.
+  std::vector<retrieval::TopK> best[4];
+  std::vector<std::vector<ScoredChunk>> exact[4];
   ChunkId next_id = 1;
 
   // One batch of new rows.
@@ -132,13 +113,13 @@ struct Benchmark {
 
   absl::Status AddRows(const std::vector<ChunkId>& ids,
                        const std::vector<float>& vectors) {
-    for (size_t q = 0; q < exact[0].size(); ++q) {
+    for (size_t q = 0; q < best[0].size(); ++q) {
       const float* query = &queries[q * options.dimension];
       for (size_t i = 0; i < ids.size(); ++i) {
-        const float score = InnerProduct(query, &vectors[i * options.dimension],
+        const float score = kernels::Dot(query, &vectors[i * options.dimension],
                                          options.dimension);
         for (size_t f = 0; f < std::size(kFilters); ++f) {
-          if (Allowed(ids[i], kFilters[f])) exact[f][q].Push(ids[i], score);
+          if (Allowed(ids[i], kFilters[f])) best[f][q].Push(ids[i], score);
         }
       }
     }
@@ -157,7 +138,7 @@ struct Benchmark {
                          kResults, allowed);
     const double elapsed = absl::ToDoubleMilliseconds(absl::Now() - start);
     if (!found.ok()) return found.status();
-    if (recall != nullptr) *recall += exact[filter][q].Recall(*found);
+    if (recall != nullptr) *recall += Recall(exact[filter][q], *found);
     return elapsed;
   }
 
@@ -187,8 +168,6 @@ struct Benchmark {
 
   // Searches while a tenth more rows are added, sealed and merged.
   absl::StatusOr<Json> SearchWhileAdding() {
-    // What is added now is not part of any answer that is checked.
-    for (auto& queries_of_filter : exact) queries_of_filter.clear();
     std::atomic<bool> done = false;
     absl::Status added;
     std::thread writer([&] {
@@ -239,7 +218,9 @@ absl::StatusOr<Json> BenchDense(const BenchDenseOptions& options,
   for (size_t q = 0; q < options.queries; ++q) {
     bench.source.Next(&bench.queries[q * options.dimension]);
   }
-  for (auto& queries : bench.exact) queries.resize(options.queries);
+  for (auto& queries : bench.best) {
+    queries.assign(options.queries, retrieval::TopK(kResults));
+  }
 
   const uint64_t anonymous_before = AnonymousBytes();
   uint64_t anonymous_peak = 0;
@@ -263,6 +244,13 @@ absl::StatusOr<Json> BenchDense(const BenchDenseOptions& options,
   anonymous_peak = std::max(anonymous_peak, AnonymousBytes());
   const uint64_t anonymous_settled = AnonymousBytes();
 
+  // What is added later is not part of any answer that is checked.
+  for (size_t filter = 0; filter < std::size(kFilters); ++filter) {
+    for (retrieval::TopK& best : bench.best[filter]) {
+      bench.exact[filter].push_back(best.Take());
+    }
+    bench.best[filter].clear();
+  }
   Json filters = Json::array();
   for (size_t filter = 0; filter < std::size(kFilters); ++filter) {
     progress("Searching", filter, std::size(kFilters));
