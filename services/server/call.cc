@@ -167,11 +167,12 @@ absl::Status Call::Alive() const {
   return absl::OkStatus();
 }
 
-grpc::Status Call::End(const absl::Status& status) {
+grpc::Status Call::End(const absl::Status& status, bool in_doubt) {
   absl::Status ended = status;
   if (!status.ok() && stop_.stop_requested()) ended = ReasonStatus();
-  // Before the client learns of the end: it may ask for the operation next.
-  if (operation_ != nullptr) operation_->Finish(ended);
+  if (operation_ != nullptr && !(in_doubt && ended.ok())) {
+    operation_->Finish(ended);
+  }
   const std::optional<absl::Duration> delay = RetryDelay(ended);
   if (delay.has_value()) {
     context_->AddTrailingMetadata(
@@ -180,6 +181,12 @@ grpc::Status Call::End(const absl::Status& status) {
   }
   Log(ended);
   return ToGrpcStatus(ended);
+}
+
+void Call::Close() {
+  if (operation_ == nullptr) return;
+  operation_->Finish(reason_.load() == Reason::kCancelled ? ReasonStatus()
+                                                          : absl::OkStatus());
 }
 
 void Call::Log(const absl::Status& status) const {

@@ -111,8 +111,15 @@ class Call {
 
   // Ends the call: decides the status (an error of work that was asked to stop
   // becomes the reason why), writes the log line, sets trailing metadata.
-  // Called once, right before the reactor's Finish.
-  grpc::Status End(const absl::Status& status);
+  // Called once, right before the reactor's Finish. The operation ends here,
+  // so that a client that learns of the end finds it ended; `in_doubt` leaves
+  // the end of one that succeeded to Close.
+  grpc::Status End(const absl::Status& status, bool in_doubt = false);
+
+  // Ends an operation left in doubt: from the reactor's OnDone. A client that
+  // went away looks like one that has sent everything until gRPC has closed
+  // the call: its OnCancel may come after the read that found nothing more.
+  void Close();
 
  private:
   enum class Reason {

@@ -71,6 +71,7 @@ class IngestStream final
     // Documents in the pipeline may keep this object for a while: the call ends
     // here all the same.
     wake_.reset();
+    call_->Close();
     call_.reset();
     self_.reset();
   }
@@ -345,7 +346,7 @@ void IngestStream::Acknowledge(const v1::IngestResponse& response) {
 }
 
 void IngestStream::Complete(const absl::Status& status) {
-  grpc::Status finish = call_->End(status);
+  grpc::Status finish = call_->End(status, /*in_doubt=*/true);
   {
     absl::MutexLock lock(&mutex_);
     ended_ = true;

@@ -131,7 +131,7 @@ TEST(Operations, AnIngestStreamFromBeginToEnd) {
   stream->WritesDone();
   EXPECT_FALSE(stream->Read(&acknowledged));
   EXPECT_TRUE(stream->Finish().ok());
-  const v1::Operation ended = client.Get(running.name());
+  const v1::Operation ended = client.WatchToEnd(running.name());
   EXPECT_EQ(ended.state(), v1::Operation::STATE_SUCCEEDED);
   EXPECT_TRUE(ended.has_end_time());
   EXPECT_FALSE(ended.has_error());
