@@ -24,7 +24,7 @@ constexpr int kDocuments = 80;
 // What a collection must hold.
 struct Model {
   struct Document {
-    DocumentWrite write;
+    std::shared_ptr<const DocumentWrite> write;  // shared with the past
     Metadata metadata;
     uint64_t version = 0;
   };
@@ -95,7 +95,8 @@ class FaultModelTest : public ::testing::Test {
       Model::Document& document = model.documents[writes[i].id];
       document.version = ++model.versions[writes[i].id];
       document.metadata = writes[i].metadata;
-      document.write = std::move(writes[i]);
+      document.write =
+          std::make_shared<const DocumentWrite>(std::move(writes[i]));
       ASSERT_EQ(results[i]->version, document.version);
       model.sequence = results[i]->sequence;
       model.Remember();
@@ -181,7 +182,7 @@ class FaultModelTest : public ::testing::Test {
         ASSERT_EQ(info.metadata, document.metadata);
         ASSERT_EQ(
             *snapshot->GetTextRange(collection, info, {0, info.text_bytes}),
-            document.write.text);
+            document.write->text);
       }
       ++past_read_;
     }
@@ -213,7 +214,7 @@ class FaultModelTest : public ::testing::Test {
                           static_cast<double>(bound)) {
         continue;
       }
-      const DocumentWrite& write = document.write;
+      const DocumentWrite& write = *document.write;
       for (uint32_t i = 0; i < write.chunks.size(); ++i) {
         const ByteRange& range = write.chunks[i].text_range;
         const std::vector<absl::string_view> words = absl::StrSplit(
@@ -273,7 +274,7 @@ class FaultModelTest : public ::testing::Test {
       const Model::Document& document = model.documents.at(info.id);
       ASSERT_EQ(info.version, document.version);
       ASSERT_EQ(info.metadata, document.metadata);
-      ASSERT_EQ(info.content_hash, document.write.content_hash);
+      ASSERT_EQ(info.content_hash, document.write->content_hash);
       ASSERT_EQ(CompareContent(*snapshot, collection, info), "");
     }
     ASSERT_EQ(snapshot->Counters(collection)->last_sequence, model.sequence);
