@@ -115,9 +115,19 @@ absl::StatusOr<Graph> Graph::Build(const CodeRows& codes, size_t nodes, int m,
                                    const std::atomic<bool>& stop) try {
   auto hnsw = std::make_unique<faiss::HNSW>(m);
   hnsw->efConstruction = ef_construction;
+  // As HNSW::prepare_level_tab does, but with the links allocated once: they
+  // are most of what a build needs, and growing them takes up to three times
+  // as much.
   hnsw->levels.reserve(nodes);
   hnsw->offsets.reserve(nodes + 1);
-  hnsw->prepare_level_tab(nodes);
+  for (size_t node = 0; node < nodes; ++node) {
+    const int level = hnsw->random_level();
+    hnsw->levels.push_back(level + 1);
+    hnsw->offsets.push_back(
+        hnsw->offsets.back() +
+        static_cast<size_t>(hnsw->cum_nb_neighbors(level + 1)));
+  }
+  hnsw->neighbors = std::vector<int32_t>(hnsw->offsets.back(), -1);
 
   // The highest levels first, so that every node finds its upper neighbours in
   // place; within a level in random order, as documents of one kind lie

@@ -129,9 +129,6 @@ void SegmentedIndex::Install(const Rebuild& rebuild,
     }
     if (source == nullptr || source->dead.Contains(origin.row)) {
       entry.dead.Add(row);
-    } else {
-      locations_[result.segment->id(row)] =
-          Location{entry.number, static_cast<uint32_t>(row)};
     }
   }
   entry.dead_changed = entry.dead.count() != published.count();

@@ -40,6 +40,7 @@ absl::Status SegmentedIndex::Load() {
                                             options_.dimension));
   }
   const std::lock_guard lock(mutex_);
+  std::vector<ChunkId> live;
   for (size_t i = 0; i < manifest->segments.size(); ++i) {
     const ManifestSegment& listed = manifest->segments[i];
     const std::string path = SegmentPath(directory_, listed.file);
@@ -63,14 +64,10 @@ absl::Status SegmentedIndex::Load() {
       if (is_tail) builder_.Append(rows.id(row), rows.vector(row));
       if (entry.dead.Contains(row)) {
         ++dead;
-      } else if (!locations_
-                      .try_emplace(
-                          rows.id(row),
-                          Location{entry.number, static_cast<uint32_t>(row)})
-                      .second) {
-        return absl::DataLossError(
-            absl::StrCat(path, ": chunk ", rows.id(row), " is there twice"));
+        continue;
       }
+      live.push_back(rows.id(row));
+      if (is_tail) tail_rows_[rows.id(row)] = static_cast<uint32_t>(row);
     }
     if (dead != entry.dead.count()) {
       return absl::DataLossError(
@@ -81,6 +78,12 @@ absl::Status SegmentedIndex::Load() {
     } else {
       sealed_.push_back(std::move(entry));
     }
+  }
+  std::sort(live.begin(), live.end());
+  const auto twice = std::adjacent_find(live.begin(), live.end());
+  if (twice != live.end()) {
+    return absl::DataLossError(
+        absl::StrCat(directory_, ": chunk ", *twice, " is there twice"));
   }
   RemoveOrphans(directory_, *manifest, 0);
   next_file_ = manifest->next_file;
@@ -138,25 +141,32 @@ absl::Status SegmentedIndex::Add(absl::Span<const ChunkId> chunks,
 
 absl::Status SegmentedIndex::Delete(ChunkId chunk) {
   const std::lock_guard lock(mutex_);
-  if (!locations_.contains(chunk)) return absl::OkStatus();
-  MarkDead(chunk);
-  ++uncommitted_;
+  if (MarkDead(chunk)) ++uncommitted_;
   return absl::OkStatus();
 }
 
 void SegmentedIndex::Append(ChunkId chunk, const float* vector) {
-  locations_[chunk] =
-      Location{tail_.number, static_cast<uint32_t>(builder_.rows())};
+  tail_rows_[chunk] = static_cast<uint32_t>(builder_.rows());
   builder_.Append(chunk, vector);
 }
 
-void SegmentedIndex::MarkDead(ChunkId chunk) {
-  const auto found = locations_.find(chunk);
-  if (found == locations_.end()) return;
-  Entry& entry = *Find(found->second.segment);
-  entry.dead.Add(found->second.row);
-  entry.dead_changed = true;
-  locations_.erase(found);
+std::optional<SegmentedIndex::Location> SegmentedIndex::Locate(ChunkId chunk) {
+  const auto in_tail = tail_rows_.find(chunk);
+  if (in_tail != tail_rows_.end()) return Location{&tail_, in_tail->second};
+  for (Entry& entry : sealed_) {
+    const std::optional<size_t> row = entry.segment->FindRow(chunk, entry.dead);
+    if (row.has_value()) return Location{&entry, *row};
+  }
+  return std::nullopt;
+}
+
+bool SegmentedIndex::MarkDead(ChunkId chunk) {
+  const std::optional<Location> location = Locate(chunk);
+  if (!location.has_value()) return false;
+  location->entry->dead.Add(location->row);
+  location->entry->dead_changed = true;
+  if (location->entry == &tail_) tail_rows_.erase(chunk);
+  return true;
 }
 
 void SegmentedIndex::Publish() {
@@ -207,6 +217,7 @@ void SegmentedIndex::SealTail() {
 void SegmentedIndex::StartTail() {
   tail_ = NewEntry();
   builder_ = FlatBuilder(options_.dimension);
+  tail_rows_.clear();
 }
 
 void SegmentedIndex::PublishSnapshot() {

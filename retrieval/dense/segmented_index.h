@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -62,9 +63,10 @@ class SegmentedIndex : public DenseIndex {
     EnvelopeSeal seal;
     size_t file_rows = 0;
   };
+  // A live row.
   struct Location {
-    uint64_t segment = 0;  // Entry::number
-    uint32_t row = 0;
+    Entry* entry;
+    size_t row;
   };
   // A rebuild: the entries it reads, as they were published when it began.
   struct Rebuild {
@@ -86,7 +88,9 @@ class SegmentedIndex : public DenseIndex {
   Entry NewEntry();
   Entry* Find(uint64_t number);
   void Append(ChunkId chunk, const float* vector);
-  void MarkDead(ChunkId chunk);
+  std::optional<Location> Locate(ChunkId chunk);
+  // False if there is no such chunk.
+  bool MarkDead(ChunkId chunk);
   // The tail is full: makes it a sealed segment, or, if most of it is deleted,
   // carries the rest over to a new one.
   void SealTail();
@@ -119,7 +123,7 @@ class SegmentedIndex : public DenseIndex {
   std::vector<Entry> sealed_;
   Entry tail_;
   FlatBuilder builder_;  // rows of tail_
-  absl::flat_hash_map<ChunkId, Location> locations_;
+  absl::flat_hash_map<ChunkId, uint32_t> tail_rows_;  // live rows of builder_
   uint64_t next_number_ = 1;
   Manifest committed_;
   uint64_t next_file_ = 1;

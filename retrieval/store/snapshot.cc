@@ -94,6 +94,9 @@ absl::Status DatabaseSnapshot::Scan(
   rocksdb::ReadOptions options;
   options.snapshot = snapshot_;
   options.iterate_upper_bound = &upper_bound;
+  // Whole collections, and vectors that an index takes once: in the cache they
+  // would push out the passages that searches fetch.
+  options.fill_cache = false;
   const std::unique_ptr<rocksdb::Iterator> iterator(
       database_->db()->NewIterator(options, database_->family(family)));
   for (iterator->Seek(start); iterator->Valid(); iterator->Next()) {

@@ -124,7 +124,7 @@ struct DocumentsAt {
 struct StoreOptions {
   rocksdb::Env* env = nullptr;        // null: the process's file system
   std::function<absl::Time()> clock;  // null: absl::Now
-  size_t block_cache_bytes = 64 << 20;
+  size_t block_cache_bytes = 32 << 20;
   // Request ids remembered per collection.
   uint64_t max_request_ids = 100000;
   // How long what was replaced, patched or deleted can still be read. 0: not at

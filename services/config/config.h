@@ -24,7 +24,7 @@ struct Config {
   // The program that reads documents; empty for `braid-parse` beside `braid`.
   std::string parser_executable;
   int threads = 0;  // arithmetic threads; 0 for all cores
-  int block_cache_mb = 64;
+  int block_cache_mb = 32;
   // How long what was replaced, patched or deleted can still be read; 0 for not
   // at all. Of that at most so much per collection.
   absl::Duration history_retention = absl::Hours(24);
