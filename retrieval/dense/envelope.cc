@@ -130,8 +130,13 @@ absl::StatusOr<std::unique_ptr<EnvelopeWriter>> EnvelopeWriter::Create(
     const std::string& path, EnvelopeKind kind) {
   auto state = std::make_unique<State>();
   state->path = path;
+  // Never into a file that is there: a snapshot of a life of the index whose
+  // last commit failed may have it mapped still.
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return FileError(path, "replace");
+  }
   state->file =
-      ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (state->file < 0) return FileError(path, "create");
   Header header{};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));

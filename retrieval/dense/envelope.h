@@ -35,7 +35,8 @@ struct EnvelopeSeal {
 // Writes one envelope, front to back. Thread-compatible.
 class EnvelopeWriter {
  public:
-  // Creates the file; one that is there is overwritten.
+  // Creates the file. One that is there is removed, not overwritten: whoever
+  // has it mapped keeps reading what it held.
   static absl::StatusOr<std::unique_ptr<EnvelopeWriter>> Create(
       const std::string& path, EnvelopeKind kind);
   ~EnvelopeWriter();

@@ -354,5 +354,24 @@ TEST(EnvelopeTest, AnotherKindIsDataLoss) {
       EnvelopeReader::Open(path + "x", EnvelopeKind::kSegment).status()));
 }
 
+// After a commit that failed, an index is opened again and gives its next file
+// the same number; what searched meanwhile has the first one mapped.
+TEST(EnvelopeTest, AFileThatIsWrittenAgainLeavesTheMappedOneAlone) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path() + "/1.seg";
+  const auto write = [&path](uint64_t value) {
+    auto writer = EnvelopeWriter::Create(path, EnvelopeKind::kSegment);
+    EXPECT_TRUE(writer.ok()) << writer.status();
+    EXPECT_TRUE((*writer)->AppendValue(value).ok());
+    EXPECT_TRUE((*writer)->Finish().ok());
+    return *(*writer)->Map();
+  };
+  const MappedFile first = write(1);
+  const MappedFile second = write(2);
+  EXPECT_EQ(*first.At<uint64_t>(kEnvelopeHeaderBytes), 1u);
+  EXPECT_EQ(*second.At<uint64_t>(kEnvelopeHeaderBytes), 2u);
+  EXPECT_THAT(Files(directory.path()), SizeIs(1));
+}
+
 }  // namespace
 }  // namespace braid::retrieval
