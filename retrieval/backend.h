@@ -22,8 +22,8 @@ struct Query {
   size_t limit_per_leg = 100;
   bool run_bm25 = true;
   bool run_dense = true;
-  // Also score with dense what only BM25 found: LegResult::others.
-  bool complete_dense = false;
+  // Each leg also scores what only the other one found: LegResult::others.
+  bool complete = false;
   Sequence wait_for_sequence = 0;  // 0: whatever is visible now
   absl::Time deadline = absl::InfiniteFuture();
   std::stop_token stop;  // checked between the steps of each leg
@@ -33,7 +33,9 @@ struct Query {
 struct LegResult {
   absl::Status status;  // OK, or why this leg has no hits
   std::vector<ScoredChunk> hits;
-  // Scores, in no order, of what it did not find but the other leg did.
+  // Scores, in no order, of what it did not find but the other leg did. What
+  // has no score in common with the query (a passage without any of its words)
+  // is not among them.
   std::vector<ScoredChunk> others;
   absl::Duration start;  // since the search began
   absl::Duration elapsed;

@@ -52,12 +52,21 @@ class TantivySnapshot : public LexicalSnapshot {
         allowed == nullptr ? 0 : allowed->words().size(), &hits, &count,
         &message);
     if (code != BRAID_LEXICAL_OK) return ToStatus(code, message, "search");
-    std::vector<ScoredChunk> found(count);
-    for (size_t i = 0; i < count; ++i) {
-      found[i] = {.chunk = hits[i].chunk, .score = hits[i].score};
-    }
-    braid_lexical_free_hits(hits, count);
-    return found;
+    return Take(hits, count);
+  }
+
+  absl::StatusOr<std::vector<ScoredChunk>> Score(
+      absl::string_view query,
+      absl::Span<const ChunkId> chunks) const override {
+    if (snapshot_ == nullptr) return NoSnapshot();
+    braid_lexical_hit* hits = nullptr;
+    size_t count = 0;
+    char* message = nullptr;
+    const int32_t code = braid_lexical_score(
+        snapshot_, query.data(), query.size(), chunks.data(), chunks.size(),
+        &hits, &count, &message);
+    if (code != BRAID_LEXICAL_OK) return ToStatus(code, message, "score");
+    return Take(hits, count);
   }
 
   absl::StatusOr<std::vector<ChunkId>> Chunks() const override {
@@ -74,6 +83,14 @@ class TantivySnapshot : public LexicalSnapshot {
   }
 
  private:
+  static std::vector<ScoredChunk> Take(braid_lexical_hit* hits, size_t count) {
+    std::vector<ScoredChunk> found(count);
+    for (size_t i = 0; i < count; ++i) {
+      found[i] = {.chunk = hits[i].chunk, .score = hits[i].score};
+    }
+    braid_lexical_free_hits(hits, count);
+    return found;
+  }
   // snapshot() cannot return a status, so that its failure shows here.
   static absl::Status NoSnapshot() {
     return absl::InternalError("lexical index: no snapshot could be opened");

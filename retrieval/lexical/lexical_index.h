@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "retrieval/chunk_bitmap.h"
 #include "retrieval/types.h"
 
@@ -37,6 +38,11 @@ class LexicalSnapshot {
   virtual absl::StatusOr<std::vector<ScoredChunk>> Search(
       absl::string_view query, size_t limit,
       const ChunkBitmap* allowed) const = 0;
+  // The scores of those of `chunks` that are in the index and share a word or
+  // an identifier with the query, by ascending chunk: what Search gives them,
+  // titles and pairs aside.
+  virtual absl::StatusOr<std::vector<ScoredChunk>> Score(
+      absl::string_view query, absl::Span<const ChunkId> chunks) const = 0;
   // Ids of all chunks in the index, ascending.
   virtual absl::StatusOr<std::vector<ChunkId>> Chunks() const = 0;
 };

@@ -74,25 +74,36 @@ void RunDense(const Query& query, const CollectionView& view,
   leg.elapsed = Since(begin) - leg.start;
 }
 
-// A passage that BM25 found has a cosine too, whether or not it is among the
-// best ones.
-void CompleteDense(const CollectionView& view, const std::vector<float>& vector,
-                   Clock::time_point begin, SearchResult* result) {
-  result->complete_start = Since(begin);
+std::vector<ChunkId> NotIn(const LegResult& leg, const LegResult& other) {
   absl::flat_hash_set<ChunkId> found;
-  for (const ScoredChunk& hit : result->dense.hits) found.insert(hit.chunk);
+  for (const ScoredChunk& hit : leg.hits) found.insert(hit.chunk);
   std::vector<ChunkId> missing;
-  for (const ScoredChunk& hit : result->bm25.hits) {
+  for (const ScoredChunk& hit : other.hits) {
     if (!found.contains(hit.chunk)) missing.push_back(hit.chunk);
   }
-  absl::StatusOr<std::vector<ScoredChunk>> scored =
-      view.dense()->Score(vector, missing);
+  return missing;
+}
+
+// Takes the scores, or their error, for what another leg found.
+void Complete(absl::StatusOr<std::vector<ScoredChunk>> scored, LegResult* leg) {
   if (scored.ok()) {
-    result->dense.others = *std::move(scored);
+    leg->others = *std::move(scored);
   } else {
-    result->dense.status = scored.status();
-    result->dense.hits.clear();
+    leg->status = scored.status();
+    leg->hits.clear();
   }
+}
+
+// A passage that one leg found has a score of the other too, whether or not it
+// is among the best there.
+void CompleteLegs(const Query& query, const CollectionView& view,
+                  const std::vector<float>& vector, Clock::time_point begin,
+                  SearchResult* result) {
+  result->complete_start = Since(begin);
+  const std::vector<ChunkId> bm25_only = NotIn(result->dense, result->bm25);
+  const std::vector<ChunkId> dense_only = NotIn(result->bm25, result->dense);
+  Complete(view.dense()->Score(vector, bm25_only), &result->dense);
+  Complete(view.lexical()->Score(query.text, dense_only), &result->bm25);
   result->complete_elapsed = Since(begin) - result->complete_start;
 }
 
@@ -145,9 +156,9 @@ absl::StatusOr<SearchResult> SearchView(
     }
   }
 
-  if (query.complete_dense && result.bm25.ran && result.bm25.status.ok() &&
+  if (query.complete && result.bm25.ran && result.bm25.status.ok() &&
       result.dense.ran && result.dense.status.ok()) {
-    CompleteDense(*view, vector, begin, &result);
+    CompleteLegs(query, *view, vector, begin, &result);
   }
 
   const bool bm25_failed = !query.run_bm25 || !result.bm25.status.ok();

@@ -73,7 +73,7 @@ class SearchRun {
     const absl::Duration offset = clock_.Now();
     retrieval::Query query = query_.query;
     // Ranks say nothing of what a leg did not find; scores can.
-    query.complete_dense = query_.fusion == FusionMethod::kRelativeScore;
+    query.complete = query_.fusion == FusionMethod::kRelativeScore;
     absl::StatusOr<retrieval::SearchResult> found = backend_.Search(query);
     if (!found.ok()) return found.status();
     legs_ = *std::move(found);

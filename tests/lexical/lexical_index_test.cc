@@ -144,6 +144,62 @@ TEST_F(LexicalIndexTest, TopIsThatOfAllScores) {
   }
 }
 
+TEST_F(LexicalIndexTest, NamedChunksScoreAsWhenTheyAreFound) {
+  std::mt19937 random(3);
+  ChunkId id = 0;
+  for (const int count : {300, 20, 150}) {
+    for (int i = 0; i < count; ++i) {
+      std::string text;
+      for (int w = static_cast<int>(1 + random() % 30); w > 0; --w) {
+        text += "w" + std::to_string(random() % (1 + random() % 30)) +
+                (random() % 8 == 0 ? "_part " : " ");
+      }
+      AddText(*index_, ++id, text);
+    }
+    Commit(id);
+  }
+  for (ChunkId old = 3; old < id; old += 7) {
+    AddText(*index_, old, "w1 and another text");
+    if (old % 2 == 0) {
+      ASSERT_TRUE(index_->Delete(old).ok());
+    }
+  }
+  Commit(id + 1);
+  // In no order, some twice, some that never were.
+  std::vector<ChunkId> chunks = {0, id + 1, 1ull << 60};
+  for (ChunkId chunk = id; chunk > 0; --chunk) chunks.push_back(chunk);
+  chunks.insert(chunks.end(), {5, 5, 9});
+  // "none" is in no text. Only the last has a pair of words.
+  for (const char* query :
+       {"w1", "w0 none w25", "part", "w3 w7 w1_part none w28_part"}) {
+    const std::vector<ScoredChunk> found = SearchAll(*index_, query, 5000);
+    ASSERT_GT(found.size(), 50u) << query;
+    std::map<ChunkId, double> expected;
+    std::set<ChunkId> compared;  // to their scores pairs are added
+    for (size_t i = 0; i < found.size(); ++i) {
+      expected[found[i].chunk] = found[i].score;
+      if (i < 50) compared.insert(found[i].chunk);
+    }
+    const auto scored = index_->snapshot()->Score(query, chunks);
+    ASSERT_TRUE(scored.ok()) << scored.status();
+    ASSERT_EQ(scored->size(), expected.size()) << query;
+    ChunkId last = 0;
+    for (const ScoredChunk& hit : *scored) {
+      EXPECT_GT(hit.chunk, last);
+      last = hit.chunk;
+      ASSERT_TRUE(expected.contains(hit.chunk));
+      if (compared.contains(hit.chunk)) {
+        EXPECT_LE(hit.score, expected[hit.chunk] + 1e-4) << query;
+      } else {
+        EXPECT_NEAR(hit.score, expected[hit.chunk], 1e-4) << query;
+      }
+    }
+  }
+  EXPECT_THAT(*index_->snapshot()->Score("absent", chunks), IsEmpty());
+  EXPECT_THAT(*index_->snapshot()->Score("w1", {}), IsEmpty());
+  EXPECT_THAT(*index_->snapshot()->Score("", chunks), IsEmpty());
+}
+
 // The published formula for the words; for each pair of neighbours of the query
 // the same with how often the pair is in the text, 0.15 of the sum of the two
 // words' inverse document frequencies, and the length of the text.

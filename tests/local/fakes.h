@@ -102,6 +102,20 @@ class FakeLexicalSnapshot : public LexicalSnapshot {
     }
     return hits;
   }
+  absl::StatusOr<std::vector<ScoredChunk>> Score(
+      absl::string_view query,
+      absl::Span<const ChunkId> chunks) const override {
+    if (absl::Status status = disk_->Check("lexical score"); !status.ok()) {
+      return status;
+    }
+    absl::StatusOr<std::vector<ScoredChunk>> all =
+        Search(query, chunks_.size(), nullptr);
+    if (!all.ok()) return all.status();
+    std::erase_if(*all, [&](const ScoredChunk& hit) {
+      return std::find(chunks.begin(), chunks.end(), hit.chunk) == chunks.end();
+    });
+    return all;
+  }
   absl::StatusOr<std::vector<ChunkId>> Chunks() const override {
     std::vector<ChunkId> ids;
     for (const auto& [id, contents] : chunks_) ids.push_back(id);

@@ -170,7 +170,7 @@ TEST_F(LocalBackendTest, ScoresWithDenseWhatOnlyBm25Found) {
   ASSERT_EQ(all->dense.hits.size(), 3u);
   EXPECT_THAT(all->dense.others, IsEmpty()) << "not asked for";
 
-  query.complete_dense = true;
+  query.complete = true;
   query.limit_per_leg = 1;
   const auto result = backend_->Search(query);
   ASSERT_TRUE(result.ok()) << result.status();
@@ -187,6 +187,26 @@ TEST_F(LocalBackendTest, ScoresWithDenseWhatOnlyBm25Found) {
   EXPECT_GT(result->complete_elapsed, absl::ZeroDuration());
   query.run_bm25 = false;
   EXPECT_THAT(backend_->Search(query)->dense.others, IsEmpty());
+}
+
+TEST_F(LocalBackendTest, ScoresWithBm25WhatOnlyDenseFound) {
+  Put("a", {"zebra stripes"});
+  Put("b", {"zebra stripes, zebra stripes, zebra stripes and lions"});
+  WaitUntilCurrent();
+  Query query = Ask("zebra stripes");
+  query.limit_per_leg = 1;
+  query.complete = true;
+  const auto result = backend_->Search(query);
+  ASSERT_TRUE(result.ok()) << result.status();
+  ASSERT_EQ(result->dense.hits.size(), 1u);
+  const ChunkId by_dense = result->dense.hits[0].chunk;
+  ASSERT_NE(by_dense, result->bm25.hits[0].chunk) << "a is the very question";
+  ASSERT_EQ(result->bm25.others.size(), 1u);
+  EXPECT_EQ(result->bm25.others[0].chunk, by_dense);
+  EXPECT_GT(result->bm25.others[0].score, 0);
+  EXPECT_LT(result->bm25.others[0].score, result->bm25.hits[0].score);
+  query.run_dense = false;
+  EXPECT_THAT(backend_->Search(query)->bm25.others, IsEmpty());
 }
 
 TEST_F(LocalBackendTest, RunsOnlyTheLegsThatAreAskedFor) {
@@ -514,13 +534,21 @@ TEST_F(FailingBackendTest, IsolatesTheFailureOfOneLeg) {
   for (const char* failing : {"dense search", "dense score"}) {
     FailOn(failing);
     Query query = Ask("zebra");
-    query.complete_dense = true;
+    query.complete = true;
     result = backend_->Search(query);
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_EQ(result->bm25.hits.size(), 1u);
     EXPECT_TRUE(absl::IsInternal(result->dense.status)) << failing;
     EXPECT_THAT(result->dense.hits, IsEmpty());
   }
+  FailOn("lexical score");
+  Query query = Ask("zebra");
+  query.complete = true;
+  result = backend_->Search(query);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(absl::IsInternal(result->bm25.status));
+  EXPECT_THAT(result->bm25.hits, IsEmpty());
+  EXPECT_EQ(result->dense.hits.size(), 1u);
   {
     const std::lock_guard<std::mutex> lock(disk_->mutex);
     disk_->fail = [](const std::string&) {

@@ -95,13 +95,13 @@ TEST_F(SearchPipelineTest, FusesByRelativeScores) {
   EXPECT_NEAR(result->passages[0].score, 0.5, 1e-6);
   EXPECT_NEAR(result->passages[1].score, (2.0 / 3 + 0.25) / 2, 1e-6);
   EXPECT_NEAR(result->passages[2].score, 0.3125, 1e-6);
-  EXPECT_TRUE(backend_.seen.complete_dense);
+  EXPECT_TRUE(backend_.seen.complete);
   EXPECT_THAT(StagesOf(*result),
               ElementsAre("embed", "bm25", "dense", "complete", "fuse", "fetch",
                           "merge"));
   query_.fusion = FusionMethod::kRrf;
   ASSERT_TRUE(RunSearch(backend_, nullptr, query_).ok());
-  EXPECT_FALSE(backend_.seen.complete_dense) << "ranks need no scores";
+  EXPECT_FALSE(backend_.seen.complete) << "ranks need no scores";
 }
 
 TEST_F(SearchPipelineTest, WeightsAndLimitCount) {

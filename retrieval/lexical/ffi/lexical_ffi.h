@@ -84,6 +84,13 @@ int32_t braid_lexical_search(const braid_lexical_snapshot* snapshot,
                              const uint64_t* allowed, size_t allowed_length,
                              braid_lexical_hit** hits_out, size_t* count_out,
                              char** error_out);
+/* The scores of those of `chunks` that are in the index and share a word or an
+ * identifier with the query, by ascending chunk. Free them likewise. */
+int32_t braid_lexical_score(const braid_lexical_snapshot* snapshot,
+                            const char* query, size_t query_length,
+                            const uint64_t* chunks, size_t chunk_count,
+                            braid_lexical_hit** hits_out, size_t* count_out,
+                            char** error_out);
 void braid_lexical_free_hits(braid_lexical_hit* hits, size_t count);
 /* All ids, ascending. Free them with braid_lexical_free_chunks. */
 int32_t braid_lexical_chunks(const braid_lexical_snapshot* snapshot,

@@ -268,6 +268,35 @@ pub unsafe extern "C" fn braid_lexical_search(
 /// # Safety
 /// See `braid_lexical_open`.
 #[no_mangle]
+pub unsafe extern "C" fn braid_lexical_score(
+    snapshot: *const Snapshot,
+    query: *const c_char,
+    query_length: usize,
+    chunks: *const u64,
+    chunk_count: usize,
+    hits_out: *mut *mut Hit,
+    count_out: *mut usize,
+    error_out: *mut *mut c_char,
+) -> i32 {
+    run(error_out, || {
+        let snapshot = snapshot.as_ref().ok_or_else(|| missing("snapshot"))?;
+        if hits_out.is_null() || count_out.is_null() {
+            return Err(missing("hits_out or count_out"));
+        }
+        let query = String::from_utf8_lossy(bytes(query, query_length, "query")?);
+        let chunks = match chunk_count {
+            0 => &[][..],
+            _ if chunks.is_null() => return Err(missing("chunks")),
+            count => std::slice::from_raw_parts(chunks, count),
+        };
+        give(snapshot.score(&query, chunks)?, hits_out, count_out);
+        Ok(())
+    })
+}
+
+/// # Safety
+/// See `braid_lexical_open`.
+#[no_mangle]
 pub unsafe extern "C" fn braid_lexical_free_hits(hits: *mut Hit, count: usize) {
     take(hits, count);
 }

@@ -1,5 +1,7 @@
 //! Searching one immutable commit.
 
+mod named;
+
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -154,6 +156,8 @@ struct Clause {
     field: usize,
     term: Term,
     boost: Score,
+    /// How many documents hold the term.
+    with: u64,
     /// No document scores more by this clause.
     max_score: Score,
 }
@@ -356,6 +360,7 @@ impl Snapshot {
             field,
             term,
             boost,
+            with,
             max_score: boost * idf(self.documents, with) * (K1 + 1.0),
         })
     }
