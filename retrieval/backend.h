@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "retrieval/chunk_bitmap.h"
 #include "retrieval/types.h"
 
 namespace braid::retrieval {
@@ -49,6 +50,19 @@ class ReadView {
  public:
   virtual ~ReadView() = default;
   virtual Sequence sequence() const = 0;
+  // The best `limit` chunks by BM25 over their titles alone, best first; with
+  // `allowed`, of those in it.
+  virtual absl::StatusOr<std::vector<ScoredChunk>> SearchTitles(
+      absl::string_view words, size_t limit,
+      const ChunkBitmap* allowed) const = 0;
+  // What the legs say of named chunks, in no order: BM25 scores for the text of
+  // a query, cosines with its vector. Chunks that are not there, or have no
+  // word of the query, are left out.
+  virtual absl::StatusOr<std::vector<ScoredChunk>> ScoreBm25(
+      absl::string_view text, absl::Span<const ChunkId> chunks) const = 0;
+  virtual absl::StatusOr<std::vector<ScoredChunk>> ScoreDense(
+      absl::Span<const float> vector,
+      absl::Span<const ChunkId> chunks) const = 0;
   // One passage per id, in order; a chunk that is not there is left out.
   virtual absl::StatusOr<std::vector<Passage>> Fetch(
       absl::Span<const ChunkId> chunks) const = 0;
@@ -68,6 +82,10 @@ struct SearchResult {
   absl::Duration complete_start;
   absl::Duration complete_elapsed;
   std::shared_ptr<const ReadView> view;
+  // For further looks at the view: the chunks that the filter lets through,
+  // null without one; the vector of the query, empty where there is none.
+  std::shared_ptr<const ChunkBitmap> allowed;
+  std::vector<float> query_vector;
 };
 
 struct ConsistencyReport {

@@ -42,17 +42,13 @@ class TantivySnapshot : public LexicalSnapshot {
   absl::StatusOr<std::vector<ScoredChunk>> Search(
       absl::string_view query, size_t limit,
       const ChunkBitmap* allowed) const override {
-    if (snapshot_ == nullptr) return NoSnapshot();
-    braid_lexical_hit* hits = nullptr;
-    size_t count = 0;
-    char* message = nullptr;
-    const int32_t code = braid_lexical_search(
-        snapshot_, query.data(), query.size(), limit, allowed != nullptr,
-        allowed == nullptr ? nullptr : allowed->words().data(),
-        allowed == nullptr ? 0 : allowed->words().size(), &hits, &count,
-        &message);
-    if (code != BRAID_LEXICAL_OK) return ToStatus(code, message, "search");
-    return Take(hits, count);
+    return Search(query, /*titles=*/false, limit, allowed);
+  }
+
+  absl::StatusOr<std::vector<ScoredChunk>> SearchTitles(
+      absl::string_view words, size_t limit,
+      const ChunkBitmap* allowed) const override {
+    return Search(words, /*titles=*/true, limit, allowed);
   }
 
   absl::StatusOr<std::vector<ScoredChunk>> Score(
@@ -83,6 +79,22 @@ class TantivySnapshot : public LexicalSnapshot {
   }
 
  private:
+  absl::StatusOr<std::vector<ScoredChunk>> Search(
+      absl::string_view query, bool titles, size_t limit,
+      const ChunkBitmap* allowed) const {
+    if (snapshot_ == nullptr) return NoSnapshot();
+    braid_lexical_hit* hits = nullptr;
+    size_t count = 0;
+    char* message = nullptr;
+    const int32_t code = braid_lexical_search(
+        snapshot_, query.data(), query.size(), titles, limit,
+        allowed != nullptr,
+        allowed == nullptr ? nullptr : allowed->words().data(),
+        allowed == nullptr ? 0 : allowed->words().size(), &hits, &count,
+        &message);
+    if (code != BRAID_LEXICAL_OK) return ToStatus(code, message, "search");
+    return Take(hits, count);
+  }
   static std::vector<ScoredChunk> Take(braid_lexical_hit* hits, size_t count) {
     std::vector<ScoredChunk> found(count);
     for (size_t i = 0; i < count; ++i) {

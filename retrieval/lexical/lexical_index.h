@@ -38,6 +38,10 @@ class LexicalSnapshot {
   virtual absl::StatusOr<std::vector<ScoredChunk>> Search(
       absl::string_view query, size_t limit,
       const ChunkBitmap* allowed) const = 0;
+  // The best `limit` chunks by BM25 over their titles alone, likewise.
+  virtual absl::StatusOr<std::vector<ScoredChunk>> SearchTitles(
+      absl::string_view words, size_t limit,
+      const ChunkBitmap* allowed) const = 0;
   // The scores of those of `chunks` that are in the index and share a word or
   // an identifier with the query, by ascending chunk: what Search gives them,
   // titles and pairs aside.

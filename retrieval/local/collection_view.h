@@ -29,6 +29,20 @@ class CollectionView : public ReadView {
         store_(std::move(store)) {}
 
   Sequence sequence() const override { return sequence_; }
+  absl::StatusOr<std::vector<ScoredChunk>> SearchTitles(
+      absl::string_view words, size_t limit,
+      const ChunkBitmap* allowed) const override {
+    return lexical_->SearchTitles(words, limit, allowed);
+  }
+  absl::StatusOr<std::vector<ScoredChunk>> ScoreBm25(
+      absl::string_view text, absl::Span<const ChunkId> chunks) const override {
+    return lexical_->Score(text, chunks);
+  }
+  absl::StatusOr<std::vector<ScoredChunk>> ScoreDense(
+      absl::Span<const float> vector,
+      absl::Span<const ChunkId> chunks) const override {
+    return dense_->Score(vector, chunks);
+  }
   absl::StatusOr<std::vector<Passage>> Fetch(
       absl::Span<const ChunkId> chunks) const override;
   absl::StatusOr<std::string> ReadText(const std::string& document_id,

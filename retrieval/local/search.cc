@@ -102,8 +102,8 @@ void CompleteLegs(const Query& query, const CollectionView& view,
   result->complete_start = Since(begin);
   const std::vector<ChunkId> bm25_only = NotIn(result->dense, result->bm25);
   const std::vector<ChunkId> dense_only = NotIn(result->bm25, result->dense);
-  Complete(view.dense()->Score(vector, bm25_only), &result->dense);
-  Complete(view.lexical()->Score(query.text, dense_only), &result->bm25);
+  Complete(view.ScoreDense(vector, bm25_only), &result->dense);
+  Complete(view.ScoreBm25(query.text, dense_only), &result->bm25);
   result->complete_elapsed = Since(begin) - result->complete_start;
 }
 
@@ -122,6 +122,7 @@ absl::StatusOr<SearchResult> SearchView(
         filters->Resolve(*view, query.filter, query.deadline, query.stop);
     if (!resolved.ok()) return resolved.status();
     allowed = *std::move(resolved);
+    result.allowed = allowed;
     result.filter_elapsed = Since(filter_begin);
   }
 
@@ -159,6 +160,9 @@ absl::StatusOr<SearchResult> SearchView(
   if (query.complete && result.bm25.ran && result.bm25.status.ok() &&
       result.dense.ran && result.dense.status.ok()) {
     CompleteLegs(query, *view, vector, begin, &result);
+  }
+  if (result.dense.ran && result.dense.status.ok()) {
+    result.query_vector = std::move(vector);
   }
 
   const bool bm25_failed = !query.run_bm25 || !result.bm25.status.ok();

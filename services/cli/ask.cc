@@ -25,6 +25,7 @@ struct AskOptions {
   double temperature = 0;
   uint64_t seed = 0;
   FusionFlags fusion;
+  bool multi_hop = false;
   bool explain = false;
 };
 
@@ -145,6 +146,7 @@ ExitCode RunAsk(const AskOptions& options, const Context& context) {
   request.set_top_k(options.top_k);
   request.set_max_context_tokens(options.max_context_tokens);
   request.set_max_answer_tokens(options.max_answer_tokens);
+  request.set_multi_hop(options.multi_hop);
   request.set_explain(options.explain);
   request.set_wait_for_sequence(
       (*connection)->SequenceToWaitFor(context, options.collection));
@@ -195,6 +197,8 @@ void AddAsk(CLI::App& app, CommonOptions* common, Action* action) {
   verb->add_option("--seed", options->seed, "Seed of the sampler")
       ->capture_default_str();
   options->fusion.Add(verb);
+  verb->add_flag("--multi-hop", options->multi_hop,
+                 "A second pass: look up what the best passages name");
   verb->add_flag("--explain", options->explain,
                  "With --json: why each passage stands where it stands");
   verb->add_option("--model", common->model,

@@ -93,6 +93,9 @@ void AddEval(CLI::App& app, CommonOptions* common, Action* action) {
                    "Candidates each leg brings")
       ->capture_default_str()
       ->check(CLI::Range(1, 500));
+  verb->add_flag("--multi-hop", options->multi_hop,
+                 "A second pass: look up what the best passages name (shows in "
+                 "the fused run)");
   verb->add_option("--data", common->data,
                    "Keep the index in this directory and use it again; "
                    "unchanged rows are skipped (default: a temporary one)")

@@ -23,6 +23,7 @@ struct SearchOptions {
   int candidates = 0;
   std::vector<std::string> legs;
   FusionFlags fusion;
+  bool multi_hop = false;
   bool explain = false;
 };
 
@@ -61,6 +62,7 @@ ExitCode RunSearch(const SearchOptions& options, const Context& context) {
   request.set_top_k(options.top_k);
   request.set_filter(options.filter);
   request.set_candidates_per_leg(options.candidates);
+  request.set_multi_hop(options.multi_hop);
   request.set_explain(options.explain);
   request.set_wait_for_sequence(
       (*connection)->SequenceToWaitFor(context, options.collection));
@@ -117,6 +119,8 @@ void AddSearch(CLI::App& app, CommonOptions* common, Action* action) {
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"bm25", "dense"}));
   options->fusion.Add(verb);
+  verb->add_flag("--multi-hop", options->multi_hop,
+                 "A second pass: look up what the best passages name");
   verb->add_flag("--explain", options->explain,
                  "Say why each passage stands where it stands");
   AddConnectionFlags(verb, common);

@@ -20,6 +20,7 @@ struct EvalOptions {
   // ".rrf" (and ".reranked"). Empty for none.
   std::string run_out;
   size_t leg_limit = 100;
+  bool multi_hop = false;  // as in PipelineQuery; shows in the fused run
 };
 
 // Indexes the corpus in the data directory of `config` (a temporary one if it

@@ -4,10 +4,12 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/time/clock.h"
 #include "fusion/near_duplicates.h"
 #include "fusion/relative_score.h"
 #include "fusion/rrf.h"
+#include "services/pipeline/second_hop.h"
 #include "services/pipeline/stage_clock.h"
 
 namespace braid::services {
@@ -36,9 +38,12 @@ class SearchRun {
   absl::StatusOr<PipelineResult> Run() {
     absl::Status status = Retrieve();
     if (status.ok()) {
+      const absl::Duration start = clock_.Now();
       Fuse();
-      status = Collect();
+      AddStage(clock_.End("fuse", start));
+      if (query_.multi_hop) status = Hop();
     }
+    if (status.ok()) status = Collect();
     if (status.ok() && reranker_ != nullptr) status = Rerank();
     if (!status.ok()) return status;
     auto& passages = result_.passages;
@@ -109,12 +114,13 @@ class SearchRun {
   }
 
   void Fuse() {
-    const absl::Duration start = clock_.Now();
-    const fusion::RankedList lists[] = {
+    std::vector<fusion::RankedList> lists = {
         ToList(legs_.bm25, query_.bm25_weight, fusion::ScoreScale::kRelative),
         ToList(legs_.dense, query_.dense_weight,
                fusion::ScoreScale::kAbsolute)};
-    const size_t all = lists[0].hits.size() + lists[1].hits.size();
+    if (query_.multi_hop) lists.push_back(named_);
+    size_t all = 0;
+    for (const fusion::RankedList& list : lists) all += list.hits.size();
     switch (query_.fusion) {
       case FusionMethod::kRelativeScore:
         fused_ = fusion::RelativeScoreFusion(lists, all);
@@ -124,7 +130,35 @@ class SearchRun {
             lists, {.rrf_k = query_.rrf_k, .limit = all});
         break;
     }
-    AddStage(clock_.End("fuse", start));
+  }
+
+  // The order of the first pass is a good order: without the second it stands.
+  absl::Status Hop() {
+    const absl::Duration start = clock_.Now();
+    std::vector<retrieval::ChunkId> best;
+    absl::flat_hash_set<retrieval::ChunkId> known;
+    for (const fusion::FusedCandidate& candidate : fused_) {
+      if (best.size() < kHopPassages) best.push_back(candidate.id);
+      known.insert(candidate.id);
+    }
+    absl::StatusOr<fusion::RankedList> named =
+        FindNamed(legs_, query_.query.text, best);
+    absl::Status status = named.status();
+    if (status.ok()) {
+      std::vector<retrieval::ChunkId> unknown;
+      for (const fusion::RankedHit& hit : named->hits) {
+        if (!known.contains(hit.id)) unknown.push_back(hit.id);
+      }
+      status = ScoreNamed(query_.query.text, unknown, &legs_);
+    }
+    if (status.ok()) {
+      named_ = *std::move(named);
+      Fuse();
+    } else {
+      result_.degraded.push_back("hop");
+    }
+    AddStage(clock_.End("hop", start));
+    return Alive();
   }
 
   // Fetches from where the last round stopped until `want` passages are there.
@@ -260,6 +294,7 @@ class SearchRun {
   const PipelineQuery& query_;
   const StageClock clock_;
   retrieval::SearchResult legs_;
+  fusion::RankedList named_;  // of the second pass
   std::vector<fusion::FusedCandidate> fused_;
   size_t next_ = 0;    // first of `fused_` that was not fetched yet
   size_t bytes_ = 0;   // of the texts fetched

@@ -18,8 +18,8 @@
 namespace braid::services {
 
 struct StageTime {
-  // filter, embed, bm25, dense, complete, fuse, fetch, merge, rerank, plan,
-  // generate
+  // filter, embed, bm25, dense, complete, fuse, hop, fetch, merge, rerank,
+  // plan, generate
   std::string stage;
   absl::Duration start;  // since the request began
   absl::Duration elapsed;
@@ -34,6 +34,8 @@ struct PipelineQuery {
   uint32_t rrf_k = 60;  // of kRrf
   double bm25_weight = 1.0;
   double dense_weight = 1.0;
+  // Look up what the best passages name, and rank it higher (second_hop.h).
+  bool multi_hop = false;
   // Passages that say the same become one. Off for evaluation, which judges
   // every chunk by itself.
   bool merge_near_duplicates = true;
@@ -48,7 +50,8 @@ struct PipelineQuery {
   std::function<void(const StageTime&)> on_stage;
 };
 
-// One result. Leg 0 is BM25, leg 1 dense.
+// One result. Leg 0 is BM25, leg 1 dense, leg 2 (where there is one) what the
+// best passages name.
 struct FoundPassage {
   retrieval::Passage passage;
   fusion::FusedCandidate fused;

@@ -89,8 +89,8 @@ void ToProto(absl::string_view collection, const FoundPassage& found,
   ToProto(found.passage.metadata, proto->mutable_metadata());
   proto->set_rank(rank);
   proto->set_score(found.score);
-  constexpr v1::Leg kLegs[] = {v1::LEG_BM25, v1::LEG_DENSE};
-  for (size_t i = 0; i < found.fused.legs.size() && i < 2; ++i) {
+  constexpr v1::Leg kLegs[] = {v1::LEG_BM25, v1::LEG_DENSE, v1::LEG_NAMED};
+  for (size_t i = 0; i < found.fused.legs.size() && i < std::size(kLegs); ++i) {
     const fusion::LegContribution& leg = found.fused.legs[i];
     if (!leg.scored) continue;
     v1::LegScore* score = proto->add_leg_scores();

@@ -405,6 +405,7 @@ absl::StatusOr<PipelineQuery> Parse(const v1::SearchRequest& request,
                   limits.max_candidates_per_leg));
   query.query.wait_for_sequence = request.wait_for_sequence();
   query.max_passage_bytes = limits.max_passage_bytes;
+  query.multi_hop = request.multi_hop();
   ParseLegs(request, &check, &query.query);
   ParseFusion(request.fusion(), &check, &query);
   if (absl::Status status = check.status(); !status.ok()) return status;
@@ -428,6 +429,7 @@ absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,
       std::max<size_t>(search.top_k, limits.default_candidates_per_leg);
   search.query.wait_for_sequence = request.wait_for_sequence();
   search.max_passage_bytes = limits.max_passage_bytes;
+  search.multi_hop = request.multi_hop();
   query.max_context_tokens =
       check.Count("max_context_tokens", request.max_context_tokens(),
                   limits.default_context_tokens, limits.max_context_tokens);

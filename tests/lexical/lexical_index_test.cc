@@ -261,6 +261,33 @@ TEST_F(LexicalIndexTest, TheBetterPairComesFirstWhateverTheLimit) {
   }
 }
 
+TEST_F(LexicalIndexTest, TitlesCanBeSearchedAlone) {
+  for (ChunkId id = 1; id <= 300; ++id) {
+    AddText(*index_, id, "a text on fritz and lang",
+            "Title " + std::to_string(id));
+    if (id == 150) Commit(id);
+  }
+  AddText(*index_, 301, "nothing", "Fritz Lang");
+  AddText(*index_, 302, "nothing", "Fritz Lang the elder, and his heirs");
+  AddText(*index_, 303, "nothing", "Lang");
+  Commit(400);
+  const auto find = [&](const std::string& words, size_t limit,
+                        const ChunkBitmap* allowed) {
+    const auto found = index_->snapshot()->SearchTitles(words, limit, allowed);
+    EXPECT_TRUE(found.ok()) << found.status();
+    return Ids(*found);
+  };
+  EXPECT_THAT(find("fritz and lang", 10, nullptr), ElementsAre(301, 302, 303));
+  EXPECT_THAT(find("lang", 1, nullptr), ElementsAre(303));
+  EXPECT_THAT(find("title", 5, nullptr), ElementsAre(1, 2, 3, 4, 5));
+  ChunkBitmap allowed;
+  allowed.Add(302);
+  EXPECT_THAT(find("title fritz", 5, &allowed), ElementsAre(302));
+  EXPECT_THAT(find("", 5, nullptr), IsEmpty());
+  EXPECT_THAT(find("text", 5, nullptr), IsEmpty());
+  EXPECT_THAT(find("lang", 0, nullptr), IsEmpty());
+}
+
 TEST_F(LexicalIndexTest, IdentifiersAreFoundWholeAndByPart) {
   const std::map<std::string, std::vector<std::string>> identifiers = {
       {"40P01", {"40p01", "40", "P01"}},

@@ -102,6 +102,11 @@ class FakeLexicalSnapshot : public LexicalSnapshot {
     }
     return hits;
   }
+  absl::StatusOr<std::vector<ScoredChunk>> SearchTitles(
+      absl::string_view words, size_t limit,
+      const ChunkBitmap* allowed) const override {
+    return Search(words, limit, allowed);
+  }
   absl::StatusOr<std::vector<ScoredChunk>> Score(
       absl::string_view query,
       absl::Span<const ChunkId> chunks) const override {

@@ -119,6 +119,31 @@ class FakeView final : public retrieval::ReadView {
   std::map<retrieval::ChunkId, retrieval::Chunk> chunks;
 
   retrieval::Sequence sequence() const override { return 7; }
+  // What the titles are searched for, and what is found.
+  mutable std::vector<std::string> titles_searched;
+  absl::StatusOr<std::vector<retrieval::ScoredChunk>> titled =
+      std::vector<retrieval::ScoredChunk>();
+  // What the legs say of every chunk they are asked about.
+  float bm25_score = 0;
+  float cosine = 0;
+  absl::StatusOr<std::vector<retrieval::ScoredChunk>> SearchTitles(
+      absl::string_view words, size_t limit,
+      const retrieval::ChunkBitmap* /*allowed*/) const override {
+    titles_searched.emplace_back(words);
+    absl::StatusOr<std::vector<retrieval::ScoredChunk>> found = titled;
+    if (found.ok() && found->size() > limit) found->resize(limit);
+    return found;
+  }
+  absl::StatusOr<std::vector<retrieval::ScoredChunk>> ScoreBm25(
+      absl::string_view /*text*/,
+      absl::Span<const retrieval::ChunkId> ids) const override {
+    return ScoreAll(ids, bm25_score);
+  }
+  absl::StatusOr<std::vector<retrieval::ScoredChunk>> ScoreDense(
+      absl::Span<const float> /*vector*/,
+      absl::Span<const retrieval::ChunkId> ids) const override {
+    return ScoreAll(ids, cosine);
+  }
   absl::StatusOr<std::vector<retrieval::Passage>> Fetch(
       absl::Span<const retrieval::ChunkId> ids) const override {
     std::vector<retrieval::Passage> out;
@@ -145,6 +170,12 @@ class FakeView final : public retrieval::ReadView {
       return absl::OutOfRangeError("not inside the text");
     }
     return document->second.text.substr(range.begin, range.size());
+  }
+  static std::vector<retrieval::ScoredChunk> ScoreAll(
+      absl::Span<const retrieval::ChunkId> ids, float score) {
+    std::vector<retrieval::ScoredChunk> scored;
+    for (const retrieval::ChunkId id : ids) scored.push_back({id, score});
+    return scored;
   }
   // Appends `text` to the document and makes it a chunk.
   void AddChunk(retrieval::ChunkId id, const std::string& document_id,

@@ -278,6 +278,7 @@ TEST(Operations, PagesFiltersAndViolations) {
   ASSERT_TRUE(client.List(request, &response).ok());
   EXPECT_EQ(response.operations_size(), 2);
   EXPECT_THAT(client.List(v1::Operation::KIND_BACKUP), IsEmpty());
+  for (const std::string& name : names) client.WatchToEnd(name);
   EXPECT_THAT(client.List(v1::Operation::KIND_UNSPECIFIED,
                           v1::Operation::STATE_RUNNING),
               IsEmpty());

@@ -104,6 +104,48 @@ TEST_F(SearchPipelineTest, FusesByRelativeScores) {
   EXPECT_FALSE(backend_.seen.complete) << "ranks need no scores";
 }
 
+// Chunk 2, the best, names document z; chunk 9 is that, chunk 1 is in the best
+// three and named by nobody, chunk 8 has a title that is not named whole.
+TEST_F(SearchPipelineTest, ASecondHopFindsWhatTheBestName) {
+  query_.query.text = "who made the film";
+  query_.fusion = FusionMethod::kRelativeScore;
+  FakeView& view = *backend_.view;
+  view.AddChunk(2, "m",
+                "a film, as the Title of z says, by Fritz Lang in 1927");
+  view.AddChunk(9, "z", "born in a town");
+  view.AddChunk(8, "zz", "born elsewhere");
+  view.titled = {{9, 5.0f}, {8, 4.0f}, {2, 1.0f}};
+  view.bm25_score = 4.0f;
+  view.cosine = 0.25f;
+  backend_.result.bm25.hits = {{2, 16.0f}, {1, 6.0f}};
+  backend_.result.dense.hits = {{2, 0.75f}, {1, 0.5f}};
+  backend_.result.query_vector = {1, 0};
+  const auto once = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(once.ok()) << once.status();
+  EXPECT_THAT(IdsOf(*once), ElementsAre(2, 1));
+  EXPECT_THAT(view.titles_searched, IsEmpty());
+
+  query_.multi_hop = true;
+  const auto twice = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(twice.ok()) << twice.status();
+  // A third each: 2: 2/3 + 3/4; 1: 1/4 + 1/2; 9: 4/24 + 1/4 + 1/2.
+  EXPECT_THAT(IdsOf(*twice), ElementsAre(2, 9, 1));
+  EXPECT_NEAR(twice->passages[1].score, (4.0 / 24 + 0.25 + 0.5) / 3, 1e-6);
+  ASSERT_EQ(twice->passages[1].fused.legs.size(), 3u);
+  EXPECT_EQ(twice->passages[1].fused.legs[2].rank, 1u);
+  EXPECT_FALSE(twice->passages[2].fused.legs[2].scored);
+  EXPECT_THAT(view.titles_searched, ElementsAre("title fritz lang 1927"))
+      << "chunk 1 names nothing";
+  EXPECT_THAT(StagesOf(*twice), ElementsAre("embed", "bm25", "dense", "fuse",
+                                            "hop", "fetch", "merge"));
+
+  view.titled = absl::InternalError("no titles");
+  const auto failed = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(failed.ok()) << failed.status();
+  EXPECT_THAT(IdsOf(*failed), ElementsAre(2, 1)) << "the first pass stands";
+  EXPECT_THAT(failed->degraded, ElementsAre("hop"));
+}
+
 TEST_F(SearchPipelineTest, WeightsAndLimitCount) {
   query_.dense_weight = 0.1;
   query_.top_k = 2;

@@ -75,12 +75,13 @@ int32_t braid_lexical_snapshot_open(const braid_lexical_index* index,
                                     char** error_out);
 void braid_lexical_snapshot_release(const braid_lexical_snapshot* snapshot);
 
-/* The best `limit` chunks, best first. With `filtered`, only those whose bit
- * (chunk % 64 of word chunk / 64) is set in `allowed`, of `allowed_length`
- * words. Free the hits with braid_lexical_free_hits. */
+/* The best `limit` chunks, best first; with `titles`, by their titles alone.
+ * With `filtered`, only those whose bit (chunk % 64 of word chunk / 64) is set
+ * in `allowed`, of `allowed_length` words. Free the hits with
+ * braid_lexical_free_hits. */
 int32_t braid_lexical_search(const braid_lexical_snapshot* snapshot,
                              const char* query, size_t query_length,
-                             size_t limit, bool filtered,
+                             bool titles, size_t limit, bool filtered,
                              const uint64_t* allowed, size_t allowed_length,
                              braid_lexical_hit** hits_out, size_t* count_out,
                              char** error_out);

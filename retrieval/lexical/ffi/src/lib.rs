@@ -239,6 +239,7 @@ pub unsafe extern "C" fn braid_lexical_search(
     snapshot: *const Snapshot,
     query: *const c_char,
     query_length: usize,
+    titles: bool,
     limit: usize,
     filtered: bool,
     allowed: *const u64,
@@ -259,7 +260,11 @@ pub unsafe extern "C" fn braid_lexical_search(
             (true, _) if allowed.is_null() => return Err(missing("allowed")),
             (true, length) => Some(std::slice::from_raw_parts(allowed, length)),
         };
-        let hits = snapshot.search(&query, limit, allowed)?;
+        let hits = if titles {
+            snapshot.search_titles(&query, limit, allowed)?
+        } else {
+            snapshot.search(&query, limit, allowed)?
+        };
         give(hits, hits_out, count_out);
         Ok(())
     })

@@ -259,6 +259,27 @@ impl Snapshot {
         Ok(found.into_iter().map(|found| found.hit).collect())
     }
 
+    /// The best `limit` chunks by their titles alone, as `search` orders them.
+    pub fn search_titles(
+        &self,
+        words: &str,
+        limit: usize,
+        allowed: Option<&[u64]>,
+    ) -> tantivy::Result<Vec<Hit>> {
+        let mut clauses = Vec::new();
+        for text in &terms(&mut self.analyzer.clone(), words).distinct {
+            let title = Term::from_field_text(self.fields.title, text);
+            let with = self.searcher.doc_freq(&title)?;
+            clauses.extend(self.clause(TITLE, title, with, 1.0));
+        }
+        let limit = limit.min(self.searcher.num_docs() as usize);
+        if limit == 0 || clauses.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.best(clauses, limit, allowed)?;
+        Ok(found.into_iter().map(|found| found.hit).collect())
+    }
+
     fn best(
         &self,
         clauses: Vec<Clause>,
@@ -372,7 +393,7 @@ impl Snapshot {
     /// may score better, at most by the ratio of the two. Lowering the threshold
     /// by as much keeps the top exact.
     fn slack(&self, segment: &Segment, clauses: &[Clause]) -> Slack {
-        let ratios = [WORDS, IDENTIFIERS, PARTS].map(|field| {
+        let ratios = [WORDS, IDENTIFIERS, PARTS, TITLE].map(|field| {
             let here = segment.mean_lengths[field];
             let told = mean(self.tokens[field], self.documents);
             if here > 0.0 && told > 0.0 {
