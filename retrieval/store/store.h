@@ -178,6 +178,7 @@ class StoreSnapshot {
       absl::string_view collection, absl::string_view after,
       size_t limit) const = 0;
   // Calls `visit` for every document in id order until it returns false.
+  // UNAVAILABLE in the end if there are not as many as the store has counted.
   virtual absl::Status ForEachDocument(
       absl::string_view collection,
       const std::function<bool(const DocumentInfo&)>& visit) const = 0;
@@ -190,12 +191,13 @@ class StoreSnapshot {
   // DATA_LOSS if one is missing.
   virtual absl::StatusOr<std::vector<float>> GetVectors(
       absl::string_view collection, ChunkId first, uint32_t count) const = 0;
-  // Ids of all live chunks, ascending.
+  // Ids of all live chunks, ascending. UNAVAILABLE as for ForEachDocument.
   virtual absl::StatusOr<std::vector<ChunkId>> ListChunks(
       absl::string_view collection) const = 0;
   virtual absl::StatusOr<CollectionCounters> Counters(
       absl::string_view collection) const = 0;
   // Log entries with a sequence above `after`, ascending, at most `limit`.
+  // UNAVAILABLE if some are missing in between or at the end.
   // OUT_OF_RANGE if entries above `after` have been truncated: the caller
   // rebuilds from the documents instead.
   virtual absl::StatusOr<std::vector<LogEntry>> ReadLog(

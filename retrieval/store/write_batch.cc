@@ -349,10 +349,12 @@ void CollectionBatch::Remove(const DocumentInfo& document, absl::Time now) {
 
 Sequence CollectionBatch::Log(LogEntry entry) {
   entry.sequence = global_.last_sequence() + 1;
+  braid::store::LogRecord record = ToRecord(entry);
+  record.set_previous(counters_.last_sequence());
   global_.set_last_sequence(entry.sequence);
   counters_.set_last_sequence(entry.sequence);
   WriteRecord(kLog, keys::Numbered(collection_.number(), entry.sequence),
-              ToRecord(entry));
+              record);
   return entry.sequence;
 }
 
