@@ -3,39 +3,14 @@
 #include <cstdio>
 #include <memory>
 
-#include "absl/strings/str_format.h"
 #include "services/cli/commands.h"
+#include "services/cli/eval_report.h"
 #include "services/cli/progress_sink.h"
 #include "services/cli/render.h"
 #include "services/eval/eval.h"
 
 namespace braid::services::cli {
 namespace {
-
-void PrintReport(const Json& report) {
-  std::vector<std::vector<std::string>> rows = {{"run", "nDCG@10", "Recall@100",
-                                                 "MRR@10", "Hits@4", "Hits@10",
-                                                 "MAP@10"}};
-  for (const auto& [name, metrics] : report["runs"].items()) {
-    rows.push_back({name});
-    for (const Json& value : metrics) {
-      rows.back().push_back(absl::StrFormat("%.4f", value.get<double>()));
-    }
-  }
-  rows.push_back({});
-  rows.push_back({"stage", "p50 ms", "p95 ms", "p99 ms"});
-  for (const auto& [name, percentiles] : report["latency_ms"].items()) {
-    rows.push_back({name});
-    for (const Json& value : percentiles) {
-      rows.back().push_back(absl::StrFormat("%.2f", value.get<double>()));
-    }
-  }
-  std::printf("%s: %s rows, %s judged queries\n\n",
-              report["dataset"].get<std::string>().c_str(),
-              report["index"]["rows"].dump().c_str(),
-              report["judged"].dump().c_str());
-  std::fputs(FormatTable(rows).c_str(), stdout);
-}
 
 ExitCode Run(const EvalOptions& options, const Context& context) {
   absl::StatusOr<Config> config = LoadSettings(context.options);
@@ -61,7 +36,7 @@ ExitCode Run(const EvalOptions& options, const Context& context) {
   if (context.options.json) {
     PrintJsonLine(*report);
   } else {
-    PrintReport(*report);
+    std::fputs(FormatEvalReport(*report).c_str(), stdout);
   }
   const bool complete =
       (*report)["index"]["failed"] == 0 && (*report)["degraded_queries"] == 0;

@@ -10,6 +10,8 @@
 #include "absl/time/clock.h"
 #include "fusion/rrf.h"
 #include "services/eval/beir.h"
+#include "services/eval/report.h"
+#include "services/eval/result.h"
 #include "services/eval/run_file.h"
 #include "services/eval/temporary_directory.h"
 #include "services/pipeline/search_pipeline.h"
@@ -149,6 +151,34 @@ bool IsAskable(const DatasetQuery& query) {
   return query.text.find_first_not_of(" \t\r\n") != std::string::npos;
 }
 
+// Every run's scores for every judged query, in the order of reports.
+EvalResult MakeResult(const std::string& dataset, uint64_t rows,
+                      const std::vector<DatasetQuery>& queries,
+                      const Qrels& qrels, const Collected& collected) {
+  EvalResult result;
+  result.dataset = dataset;
+  result.rows = rows;
+  result.judgements = JudgementsFingerprint(qrels);
+  std::map<std::string, const DatasetQuery*> by_id;
+  for (const DatasetQuery& query : queries) by_id[query.id] = &query;
+  for (std::string& id : JudgedQueries(qrels)) {
+    ResultQuery& query = result.queries.emplace_back();
+    if (const auto asked = by_id.find(id); asked != by_id.end()) {
+      query.text = asked->second->text;
+      query.type = asked->second->type;
+    }
+    query.id = std::move(id);
+  }
+  for (const char* name : {"bm25", "dense", "rrf", "fused", "reranked"}) {
+    const auto run = collected.runs.find(name);
+    if (run == collected.runs.end()) continue;
+    result.runs.push_back(
+        {name, EvaluateRun(ToRankings(run->second), qrels).scores});
+  }
+  result.final_run = result.runs.back().name;
+  return result;
+}
+
 absl::Status WriteRuns(const std::map<std::string, Run>& runs,
                        const std::string& path) {
   for (const auto& [name, run] : runs) {
@@ -224,19 +254,17 @@ absl::StatusOr<Json> RunEval(Config config, const EvalOptions& options,
     const absl::Status status = WriteRuns(collected.runs, options.run_out);
     if (!status.ok()) return status;
   }
+  const size_t missing =
+      EvaluateRun(ToRankings(collected.runs["fused"]), *qrels).missing;
+  const EvalResult result =
+      MakeResult(options.dataset, index->rows, *queries, *qrels, collected);
   Json report = {{"dataset", options.dataset},
                  {"queries", queries->size()},
                  {"degraded_queries", collected.degraded},
-                 {"index", IndexJson(*index)}};
-  for (const char* name : {"bm25", "dense", "rrf", "fused", "reranked"}) {
-    const auto run = collected.runs.find(name);
-    if (run == collected.runs.end()) continue;
-    const RunEvaluation evaluation =
-        EvaluateRun(ToRankings(run->second), *qrels);
-    report["judged"] = evaluation.judged;
-    report["missing"] = evaluation.missing;
-    report["runs"][name] = ToJson(evaluation.mean);
-  }
+                 {"index", IndexJson(*index)},
+                 {"judged", result.queries.size()},
+                 {"missing", missing}};
+  AddScores(result, &report);
   for (const auto& [stage, samples] : collected.stages) {
     report["latency_ms"][stage] = ToJson(ComputePercentiles(samples));
   }

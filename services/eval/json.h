@@ -19,9 +19,11 @@ inline Json ToJson(const Percentiles& percentiles) {
 }
 
 inline Json ToJson(const RankingMetrics& metrics) {
-  return {{"ndcg@10", metrics.ndcg_10}, {"recall@100", metrics.recall_100},
-          {"mrr@10", metrics.mrr_10},   {"hits@4", metrics.hits_4},
-          {"hits@10", metrics.hits_10}, {"map@10", metrics.map_10}};
+  Json json;
+  for (const MetricField& field : MetricFields()) {
+    json[field.name] = metrics.*field.value;
+  }
+  return json;
 }
 
 }  // namespace braid::services

@@ -12,8 +12,9 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr const char* kDataset = BRAID_SOURCE_DIR "/tests/data/beir";
-constexpr const char* kMetrics[] = {"ndcg@10", "recall@100", "mrr@10",
-                                    "hits@4",  "hits@10",    "map@10"};
+constexpr const char* kMetrics[] = {"ndcg@10", "recall@50", "recall@100",
+                                    "mrr@10",  "hits@4",    "hits@10",
+                                    "all@10",  "map@10"};
 
 // What trec_eval says of the runs: see make_eval_golden.py.
 TEST(Eval, EqualsTrecEval) {
@@ -68,6 +69,40 @@ TEST(Eval, TakesOtherQueriesAndJudgements) {
   ASSERT_EQ(output.exit_code, 0) << output.err;
   EXPECT_EQ(output.LastJson()["judged"], 1);
   EXPECT_EQ(output.LastJson()["runs"]["bm25"]["mrr@10"], 1.0);
+}
+
+TEST(Eval, BreaksResultsDownByType) {
+  const ScratchDirectory scratch;
+  const std::string queries = scratch.Write(
+      "queries.jsonl",
+      "{\"_id\":\"x\",\"text\":\"slate roofs\","
+      "\"metadata\":{\"type\":\"stone/roof\"}}\n"
+      "{\"_id\":\"y\",\"text\":\"light and dark bands of gneiss\","
+      "\"metadata\":{\"type\":\"stone/band\"}}\n"
+      "{\"_id\":\"z\",\"text\":\"sourdough bread\","
+      "\"metadata\":{\"type\":\"food\"}}\n");
+  // The third is judged wrongly, so that the types differ.
+  const std::string qrels =
+      scratch.Write("qrels.tsv", "x\td5\t1\ny\td9\t1\nz\tabsent\t1\n");
+  const std::vector<std::string> arguments = {
+      "eval",    "--dataset", kDataset, "--queries",     queries,
+      "--qrels", qrels,       "--data", scratch / "data"};
+  std::vector<std::string> json = arguments;
+  json.push_back("--json");
+  const Output output = RunBraid(json);
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const Json types = output.LastJson()["types"];
+  ASSERT_EQ(types.size(), 2u) << types;
+  EXPECT_EQ(types["stone"]["queries"], 2);
+  EXPECT_EQ(types["stone"]["runs"]["fused"]["ndcg@10"], 1.0);
+  EXPECT_EQ(types["food"]["queries"], 1);
+  EXPECT_EQ(types["food"]["runs"]["fused"]["ndcg@10"], 0.0);
+
+  const Output table = RunBraid(arguments);
+  ASSERT_EQ(table.exit_code, 0) << table.err;
+  for (const char* word : {"Recall@50", "All@10", "food", "stone", "p99 ms"}) {
+    EXPECT_THAT(table.out, HasSubstr(word));
+  }
 }
 
 TEST(Eval, NamesWhatIsMissing) {

@@ -1,0 +1,73 @@
+#include "services/cli/eval_report.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "services/cli/terminal.h"
+#include "services/eval/metrics.h"
+
+namespace braid::services::cli {
+namespace {
+
+using Rows = std::vector<std::vector<std::string>>;
+
+std::string Decimal(const Json& value) {
+  return absl::StrFormat("%.4f", value.get<double>());
+}
+
+std::string FormatRuns(const Json& report) {
+  Rows rows = {{"run"}};
+  for (const MetricField& field : MetricFields()) {
+    rows[0].push_back(field.label);
+  }
+  for (const auto& [name, metrics] : report["runs"].items()) {
+    rows.push_back({name});
+    for (const Json& value : metrics) rows.back().push_back(Decimal(value));
+  }
+  return FormatTable(rows);
+}
+
+// nDCG@10 of each run for each type: the other metrics are in the JSON.
+std::string FormatTypes(const Json& report) {
+  Rows rows = {{"nDCG@10 by type", "queries"}};
+  for (const auto& [run, metrics] : report["runs"].items()) {
+    rows[0].push_back(run);
+  }
+  for (const auto& [type, group] : report["types"].items()) {
+    rows.push_back({Snippet(type, 40), group["queries"].dump()});
+    for (const auto& [run, metrics] : group["runs"].items()) {
+      rows.back().push_back(Decimal(metrics["ndcg@10"]));
+    }
+  }
+  return FormatTable(rows);
+}
+
+std::string FormatStages(const Json& latency) {
+  Rows rows = {{"stage", "p50 ms", "p95 ms", "p99 ms"}};
+  for (const auto& [name, percentiles] : latency.items()) {
+    rows.push_back({name});
+    for (const Json& value : percentiles) {
+      rows.back().push_back(absl::StrFormat("%.2f", value.get<double>()));
+    }
+  }
+  return FormatTable(rows);
+}
+
+}  // namespace
+
+std::string FormatEvalReport(const Json& report) {
+  std::string text = absl::StrCat(
+      PrintableText(report["dataset"].get<std::string>(), false), ": ",
+      report["index"]["rows"].dump(), " rows, ", report["judged"].dump(),
+      " judged queries\n\n", FormatRuns(report));
+  if (report.contains("types")) {
+    absl::StrAppend(&text, "\n", FormatTypes(report));
+  }
+  if (report.contains("latency_ms")) {
+    absl::StrAppend(&text, "\n", FormatStages(report["latency_ms"]));
+  }
+  return text;
+}
+
+}  // namespace braid::services::cli

@@ -1,0 +1,18 @@
+// The report of an evaluation as JSON: what `braid eval --json` prints.
+#ifndef BRAID_SERVICES_EVAL_REPORT_H_
+#define BRAID_SERVICES_EVAL_REPORT_H_
+
+#include "services/eval/json.h"
+#include "services/eval/result.h"
+
+namespace braid::services {
+
+// Adds to `report`:
+//   runs.RUN.METRIC                 means over the judged queries
+//   types.TYPE.queries, .runs       the same for each type of query, where the
+//                                   set names types
+void AddScores(const EvalResult& result, Json* report);
+
+}  // namespace braid::services
+
+#endif  // BRAID_SERVICES_EVAL_REPORT_H_
