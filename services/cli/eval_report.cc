@@ -28,6 +28,27 @@ std::string FormatRuns(const Json& report) {
   return FormatTable(rows);
 }
 
+// `+0.0123`.
+std::string Signed(const Json& value) {
+  return absl::StrFormat("%+.4f", value.get<double>());
+}
+
+// nDCG@10 of each run minus the better leg's.
+std::string FormatSignificance(const Json& significance) {
+  Rows rows = {{absl::StrCat("nDCG@10 minus ",
+                             significance["against"].get<std::string>()),
+                "difference", "95 % interval", "p", "better", "worse"}};
+  for (const auto& [run, metrics] : significance["runs"].items()) {
+    const Json& difference = metrics["ndcg@10"];
+    rows.push_back({run, Signed(difference["delta"]),
+                    absl::StrCat(Signed(difference["low"]), " to ",
+                                 Signed(difference["high"])),
+                    Decimal(difference["p"]), difference["better"].dump(),
+                    difference["worse"].dump()});
+  }
+  return FormatTable(rows);
+}
+
 // nDCG@10 of each run for each type: the other metrics are in the JSON.
 std::string FormatTypes(const Json& report) {
   Rows rows = {{"nDCG@10 by type", "queries"}};
@@ -61,6 +82,9 @@ std::string FormatEvalReport(const Json& report) {
       PrintableText(report["dataset"].get<std::string>(), false), ": ",
       report["index"]["rows"].dump(), " rows, ", report["judged"].dump(),
       " judged queries\n\n", FormatRuns(report));
+  if (report.contains("significance")) {
+    absl::StrAppend(&text, "\n", FormatSignificance(report["significance"]));
+  }
   if (report.contains("types")) {
     absl::StrAppend(&text, "\n", FormatTypes(report));
   }

@@ -265,6 +265,7 @@ absl::StatusOr<Json> RunEval(Config config, const EvalOptions& options,
                  {"judged", result.queries.size()},
                  {"missing", missing}};
   AddScores(result, &report);
+  AddSignificance(result, &report);
   for (const auto& [stage, samples] : collected.stages) {
     report["latency_ms"][stage] = ToJson(ComputePercentiles(samples));
   }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "services/eval/metrics.h"
+#include "services/eval/significance.h"
 #include "services/eval/statistics.h"
 
 namespace braid::services {
@@ -24,6 +25,13 @@ inline Json ToJson(const RankingMetrics& metrics) {
     json[field.name] = metrics.*field.value;
   }
   return json;
+}
+
+// The difference of means, its 95 % interval, p, and how many queries changed.
+inline Json ToJson(const PairedDifference& difference) {
+  return {{"delta", difference.mean},         {"low", difference.interval.low},
+          {"high", difference.interval.high}, {"p", difference.p},
+          {"better", difference.better},      {"worse", difference.worse}};
 }
 
 }  // namespace braid::services

@@ -20,4 +20,24 @@ void AddScores(const EvalResult& result, Json* report) {
   }
 }
 
+void AddSignificance(const EvalResult& result, Json* report) {
+  const ResultRun* leg = BetterLeg(result);
+  if (leg == nullptr || result.queries.empty()) return;
+  const BootstrapOptions options;
+  Json& section = (*report)["significance"];
+  section["against"] = leg->name;
+  section["resamples"] = options.resamples;
+  section["seed"] = options.seed;
+  section["runs"] = Json::object();
+  for (const ResultRun& run : result.runs) {
+    if (&run == leg) continue;
+    const std::vector<PairedDifference> differences =
+        CompareScores(leg->scores, run.scores, options);
+    for (size_t i = 0; i < differences.size(); ++i) {
+      section["runs"][run.name][MetricFields()[i].name] =
+          ToJson(differences[i]);
+    }
+  }
+}
+
 }  // namespace braid::services

@@ -13,6 +13,13 @@ namespace braid::services {
 //                                   set names types
 void AddScores(const EvalResult& result, Json* report);
 
+// Adds to `report`, where there is a leg:
+//   significance.against            the better leg by nDCG@10
+//   significance.resamples, .seed   of the bootstrap
+//   significance.runs.RUN.METRIC    RUN minus that leg: {delta, low, high, p,
+//                                   better, worse}, see significance.h
+void AddSignificance(const EvalResult& result, Json* report);
+
 }  // namespace braid::services
 
 #endif  // BRAID_SERVICES_EVAL_REPORT_H_

@@ -41,6 +41,19 @@ TEST(Eval, EqualsTrecEval) {
           << metric;
     }
   }
+  // Against the better leg, from the same scores.
+  const Json& significance = report["significance"];
+  EXPECT_EQ(significance["against"], "dense");
+  ASSERT_EQ(significance["runs"].size(), 3u);
+  for (const char* metric : kMetrics) {
+    const Json& fused = significance["runs"]["fused"][metric];
+    EXPECT_NEAR(fused["delta"].get<double>(),
+                report["runs"]["fused"][metric].get<double>() -
+                    report["runs"]["dense"][metric].get<double>(),
+                1e-9)
+        << metric;
+    EXPECT_LE(fused["low"], fused["high"]);
+  }
   for (const char* stage : {"bm25", "dense", "embed", "fuse", "total"}) {
     ASSERT_TRUE(report["latency_ms"].contains(stage)) << stage;
     const Json& latency = report["latency_ms"][stage];
@@ -100,7 +113,8 @@ TEST(Eval, BreaksResultsDownByType) {
 
   const Output table = RunBraid(arguments);
   ASSERT_EQ(table.exit_code, 0) << table.err;
-  for (const char* word : {"Recall@50", "All@10", "food", "stone", "p99 ms"}) {
+  for (const char* word :
+       {"Recall@50", "All@10", "95 % interval", "food", "stone", "p99 ms"}) {
     EXPECT_THAT(table.out, HasSubstr(word));
   }
 }
