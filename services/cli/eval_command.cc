@@ -19,27 +19,33 @@ ExitCode Run(const EvalOptions& options, const Context& context) {
   config->data_directory = context.options.data;
   QuietLog(&*config);
   ProgressReporter progress;
-  const absl::StatusOr<Json> report =
+  const absl::StatusOr<EvalOutcome> outcome =
       RunEval(*config, options, progress.sink(), context.signals->token());
   progress.Finish();
-  if (!report.ok()) return ReportError(report.status());
-  for (const Json& error : (*report)["index"]["errors"]) {
+  if (!outcome.ok()) return ReportError(outcome.status());
+  const Json& report = outcome->report;
+  for (const Json& error : report["index"]["errors"]) {
     std::fprintf(stderr, "braid: row %s\n",
                  PrintableText(error.get<std::string>(), false).c_str());
   }
-  if ((*report)["missing"] != 0) {
+  if (report["missing"] != 0) {
     std::fprintf(stderr,
                  "braid: %s judged queries are not in the queries file and "
                  "score 0\n",
-                 (*report)["missing"].dump().c_str());
+                 report["missing"].dump().c_str());
   }
   if (context.options.json) {
-    PrintJsonLine(*report);
+    PrintJsonLine(report);
   } else {
-    std::fputs(FormatEvalReport(*report).c_str(), stdout);
+    std::fputs(FormatEvalReport(report).c_str(), stdout);
+  }
+  if (!outcome->regression.ok()) {
+    std::fprintf(stderr, "braid: %s\n",
+                 std::string(outcome->regression.message()).c_str());
+    return kExitFailure;
   }
   const bool complete =
-      (*report)["index"]["failed"] == 0 && (*report)["degraded_queries"] == 0;
+      report["index"]["failed"] == 0 && report["degraded_queries"] == 0;
   return complete ? kExitOk : kExitPartlyFailed;
 }
 
@@ -68,6 +74,20 @@ void AddEval(CLI::App& app, CommonOptions* common, Action* action) {
                    "Candidates each leg brings")
       ->capture_default_str()
       ->check(CLI::Range(1, 500));
+  verb->add_option("--out", options->results,
+                   "Write the result with every query's scores: .json, which "
+                   "--compare reads, or .csv; may be given again")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  CLI::Option* compare =
+      verb->add_option("--compare", options->compare,
+                       "Compare with the .json of an earlier evaluation")
+          ->type_name("FILE");
+  verb->add_option("--max-drop", options->max_drop,
+                   "With --compare: exit with 1 if nDCG@10 of what a search "
+                   "returns fell by more than this, or significantly")
+      ->needs(compare)
+      ->check(CLI::Range(0.0, 1.0));
   verb->add_option("--data", common->data,
                    "Keep the index in this directory and use it again; "
                    "unchanged rows are skipped (default: a temporary one)")

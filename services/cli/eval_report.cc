@@ -75,6 +75,50 @@ std::string FormatStages(const Json& latency) {
   return FormatTable(rows);
 }
 
+// Each run now and then.
+std::string FormatComparison(const Json& compare) {
+  Rows rows = {{"nDCG@10 since then", "before", "after", "difference",
+                "95 % interval", "p", "better", "worse"}};
+  const auto add = [&rows](const std::string& name, const Json& metric) {
+    rows.push_back(
+        {name, Decimal(metric["before"]), Decimal(metric["after"]),
+         Signed(metric["delta"]),
+         absl::StrCat(Signed(metric["low"]), " to ", Signed(metric["high"])),
+         Decimal(metric["p"]), metric["better"].dump(),
+         metric["worse"].dump()});
+  };
+  if (compare.contains("runs")) {
+    for (const auto& [run, metrics] : compare["runs"].items()) {
+      add(run, metrics["ndcg@10"]);
+    }
+  }
+  const Json& final_run = compare["final"];
+  const std::string before = final_run["before"].get<std::string>();
+  const std::string after = final_run["after"].get<std::string>();
+  if (before != after) {
+    add(absl::StrCat(after, ", was ", Snippet(before, 40)),
+        final_run["ndcg@10"]);
+  }
+  return FormatTable(rows);
+}
+
+// The queries that changed most, with the rank of the first relevant document.
+std::string FormatChanged(const char* title, const Json& queries) {
+  if (queries.empty()) return "";
+  const auto rank = [](const Json& value) {
+    return value == 0 ? std::string("-") : value.dump();
+  };
+  Rows rows = {{title, "before", "after", "rank before", "after", "question"}};
+  for (const Json& query : queries) {
+    rows.push_back({Snippet(query["query"].get<std::string>(), 40),
+                    Decimal(query["before"]), Decimal(query["after"]),
+                    rank(query["first_relevant_before"]),
+                    rank(query["first_relevant_after"]),
+                    Snippet(query["text"].get<std::string>(), 80)});
+  }
+  return absl::StrCat("\n", FormatTable(rows));
+}
+
 }  // namespace
 
 std::string FormatEvalReport(const Json& report) {
@@ -87,6 +131,12 @@ std::string FormatEvalReport(const Json& report) {
   }
   if (report.contains("types")) {
     absl::StrAppend(&text, "\n", FormatTypes(report));
+  }
+  if (report.contains("compare")) {
+    const Json& compare = report["compare"];
+    absl::StrAppend(&text, "\n", FormatComparison(compare),
+                    FormatChanged("worsened", compare["worsened"]),
+                    FormatChanged("improved", compare["improved"]));
   }
   if (report.contains("latency_ms")) {
     absl::StrAppend(&text, "\n", FormatStages(report["latency_ms"]));

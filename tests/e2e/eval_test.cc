@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "tests/e2e/braid_binary.h"
@@ -10,6 +11,7 @@ namespace braid::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr const char* kDataset = BRAID_SOURCE_DIR "/tests/data/beir";
 constexpr const char* kMetrics[] = {"ndcg@10", "recall@50", "recall@100",
@@ -117,6 +119,95 @@ TEST(Eval, BreaksResultsDownByType) {
        {"Recall@50", "All@10", "95 % interval", "food", "stone", "p99 ms"}) {
     EXPECT_THAT(table.out, HasSubstr(word));
   }
+}
+
+TEST(Eval, ComparesWithAnEarlierResult) {
+  const ScratchDirectory scratch;
+  const std::string result = scratch / "then.json";
+  const std::vector<std::string> eval = {"eval", "--dataset", kDataset,
+                                         "--data", scratch / "data"};
+  const auto run = [&eval](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), eval.begin(), eval.end());
+    return RunBraid(flags);
+  };
+  const Output first = run({"--out", result, "--out", scratch / "then.csv"});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const Json then = Json::parse(ReadFile(result), nullptr, false);
+  ASSERT_TRUE(then.is_object());
+  EXPECT_EQ(then["per_query"].size(), 6u);
+  EXPECT_EQ(then["per_query"][0]["text"],
+            "Which rock is limestone changed by heat?");
+  EXPECT_EQ(then["runs"].size(), 4u);
+  // A line for each query and run, and the names.
+  const std::string csv = ReadFile(scratch / "then.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 6 * 4 + 1);
+
+  // The same again: nothing changed, nothing fell.
+  const Output same = run({"--compare", result, "--max-drop", "0", "--json"});
+  EXPECT_EQ(same.exit_code, 0) << same.err;
+  const Json compare = same.LastJson()["compare"];
+  EXPECT_EQ(compare["final"]["ndcg@10"]["delta"], 0.0);
+  EXPECT_EQ(compare["final"]["ndcg@10"]["p"], 1.0);
+  EXPECT_TRUE(compare["improved"].empty());
+  EXPECT_TRUE(compare["worsened"].empty());
+
+  // As if it had been perfect: four of six are already, so the fall is the two.
+  Json better = then;
+  for (Json& query : better["per_query"]) {
+    query["runs"]["fused"]["ndcg@10"] = 1.0;
+    query["runs"]["fused"]["first_relevant"] = 1;
+  }
+  const std::string perfect = scratch.Write("perfect.json", better.dump());
+  const Output fell = run({"--compare", perfect, "--max-drop", "0.01"});
+  EXPECT_EQ(fell.exit_code, 1);
+  EXPECT_THAT(fell.err, HasSubstr("nDCG@10 of the fused run fell by 0.20"));
+  EXPECT_THAT(fell.err, HasSubstr("more than 0.01"));
+  // With their text, and the rank of the first relevant document.
+  EXPECT_THAT(fell.out, HasSubstr("worsened"));
+  EXPECT_THAT(fell.out, HasSubstr("rock made from lava"));
+  const Output told = run({"--compare", perfect, "--json"});
+  EXPECT_EQ(told.exit_code, 0) << "only --max-drop fails";
+  const Json worsened = told.LastJson()["compare"]["worsened"];
+  ASSERT_FALSE(worsened.empty());
+  // Judged, but not among the queries.
+  EXPECT_EQ(worsened[0]["query"], "q8");
+  EXPECT_EQ(worsened[0]["first_relevant_before"], 1);
+  EXPECT_EQ(worsened[0]["first_relevant_after"], 0);
+}
+
+TEST(Eval, RefusesResultsThatAreNone) {
+  const ScratchDirectory scratch;
+  const std::string queries = scratch.Write(
+      "queries.jsonl", "{\"_id\":\"x\",\"text\":\"slate roofs\"}\n");
+  const std::string qrels = scratch.Write("qrels.tsv", "x\td5\t1\n");
+  const std::string result = scratch / "other.json";
+  ASSERT_EQ(RunBraid({"eval", "--dataset", kDataset, "--queries", queries,
+                      "--qrels", qrels, "--out", result})
+                .exit_code,
+            0);
+  const std::vector<std::pair<std::vector<std::string>, const char*>> cases = {
+      {{"--compare", result}, "other.json: per_query: query \"q1\""},
+      {{"--compare", scratch / "absent.json"}, "absent.json: no such file"},
+      {{"--compare", scratch.Write("cut.json", "{\"format\":")}, "cut.json"},
+      {{"--compare", scratch.Write("list.json", "[]")}, "list.json"},
+      {{"--compare", scratch.Write("a.json", "{\"format\":\"braid-eval\"}")},
+       "a.json: version"},
+      {{"--out", scratch / "result.txt"}, ".json or .csv"},
+      {{"--out", scratch / "absent/result.json"}, "there is no directory"}};
+  for (const auto& [flags, says] : cases) {
+    std::vector<std::string> arguments = {"eval", "--dataset", kDataset};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Output output = RunBraid(arguments);
+    EXPECT_NE(output.exit_code, 0) << says;
+    EXPECT_THAT(output.err, HasSubstr(says));
+    // Before anything was indexed.
+    EXPECT_THAT(output.err, Not(HasSubstr("Indexing")));
+    EXPECT_EQ(std::count(output.err.begin(), output.err.end(), '\n'), 1)
+        << output.err;
+  }
+  EXPECT_EQ(
+      RunBraid({"eval", "--dataset", kDataset, "--max-drop", "0.1"}).exit_code,
+      2);
 }
 
 TEST(Eval, NamesWhatIsMissing) {
