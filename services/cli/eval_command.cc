@@ -88,6 +88,9 @@ void AddEval(CLI::App& app, CommonOptions* common, Action* action) {
                    "returns fell by more than this, or significantly")
       ->needs(compare)
       ->check(CLI::Range(0.0, 1.0));
+  verb->add_option("--plot", options->plot,
+                   "Draw nDCG@10 of the runs with their 95 % intervals: .svg")
+      ->type_name("FILE");
   verb->add_option("--data", common->data,
                    "Keep the index in this directory and use it again; "
                    "unchanged rows are skipped (default: a temporary one)")

@@ -12,11 +12,13 @@
 #include "services/eval/beir.h"
 #include "services/eval/comparison.h"
 #include "services/eval/inputs.h"
+#include "services/eval/plot.h"
 #include "services/eval/report.h"
 #include "services/eval/result.h"
 #include "services/eval/result_file.h"
 #include "services/eval/run_file.h"
 #include "services/eval/temporary_directory.h"
+#include "services/eval/text_file.h"
 #include "services/pipeline/search_pipeline.h"
 
 namespace braid::services {
@@ -205,6 +207,10 @@ absl::StatusOr<EvalOutcome> Finish(const EvalInputs& inputs,
   }
   for (const std::string& path : options.results) {
     const absl::Status status = WriteResult(result, report, path);
+    if (!status.ok()) return status;
+  }
+  if (!options.plot.empty()) {
+    const absl::Status status = WriteTextFile(options.plot, PlotRuns(result));
     if (!status.ok()) return status;
   }
   outcome.report = std::move(report);

@@ -18,6 +18,7 @@ struct EvalOptions {
   std::string run_out;
   size_t leg_limit = 100;
   std::vector<std::string> results;  // files that WriteResult writes
+  std::string plot;                  // an .svg to be written; empty for none
   std::string compare;  // a .json of an earlier evaluation; empty for none
   // With `compare`: nDCG@10 of the final run may fall by so much, unless the
   // fall is significant.

@@ -5,6 +5,7 @@
 
 #include "services/eval/comparison.h"
 #include "services/eval/result_file.h"
+#include "services/eval/text_file.h"
 
 namespace braid::services {
 namespace {
@@ -33,6 +34,10 @@ EvalResult JudgedSet(const std::string& dataset,
 absl::StatusOr<EvalInputs> ReadInputs(const EvalOptions& options) {
   for (const std::string& path : options.results) {
     const absl::Status status = CheckResultPath(path);
+    if (!status.ok()) return status;
+  }
+  if (!options.plot.empty()) {
+    const absl::Status status = CheckOutputPath(options.plot, {".svg"});
     if (!status.ok()) return status;
   }
   EvalInputs inputs;

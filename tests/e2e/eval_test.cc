@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "tests/e2e/braid_binary.h"
@@ -175,6 +177,38 @@ TEST(Eval, ComparesWithAnEarlierResult) {
   EXPECT_EQ(worsened[0]["first_relevant_after"], 0);
 }
 
+// Python's parser says whether it is XML, and what is in it.
+TEST(Eval, DrawsAPlot) {
+  const ScratchDirectory scratch;
+  // The name of the set is part of the title.
+  const std::string dataset = scratch / "a<b>&c";
+  std::filesystem::copy(kDataset, dataset,
+                        std::filesystem::copy_options::recursive);
+  const std::string plot = scratch / "runs.svg";
+  const Output output =
+      RunBraid({"eval", "--dataset", dataset, "--plot", plot, "--json"});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const std::string script =
+      scratch.Write("read.py",
+                    "import sys, xml.etree.ElementTree as tree\n"
+                    "root = tree.parse(sys.argv[1]).getroot()\n"
+                    "svg = '{http://www.w3.org/2000/svg}'\n"
+                    "assert root.tag == svg + 'svg', root.tag\n"
+                    "for text in root.iter(svg + 'text'): print(text.text)\n"
+                    "assert len(list(root.iter(svg + 'rect'))) == 5\n");
+  const std::string command =
+      "python3 '" + script + "' '" + plot + "' > '" + (scratch / "texts") + "'";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const std::string texts = ReadFile(scratch / "texts");
+  for (const char* text : {"a<b>&c", "bm25", "dense", "rrf", "fused"}) {
+    EXPECT_THAT(texts, HasSubstr(text));
+  }
+  char fused[16];
+  std::snprintf(fused, sizeof(fused), "%.4f",
+                output.LastJson()["runs"]["fused"]["ndcg@10"].get<double>());
+  EXPECT_THAT(texts, HasSubstr(fused));
+}
+
 TEST(Eval, RefusesResultsThatAreNone) {
   const ScratchDirectory scratch;
   const std::string queries = scratch.Write(
@@ -193,6 +227,7 @@ TEST(Eval, RefusesResultsThatAreNone) {
       {{"--compare", scratch.Write("a.json", "{\"format\":\"braid-eval\"}")},
        "a.json: version"},
       {{"--out", scratch / "result.txt"}, ".json or .csv"},
+      {{"--plot", scratch / "plot.png"}, "must end in .svg"},
       {{"--out", scratch / "absent/result.json"}, "there is no directory"}};
   for (const auto& [flags, says] : cases) {
     std::vector<std::string> arguments = {"eval", "--dataset", kDataset};
