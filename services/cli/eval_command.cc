@@ -88,6 +88,17 @@ void AddEval(CLI::App& app, CommonOptions* common, Action* action) {
                    "returns fell by more than this, or significantly")
       ->needs(compare)
       ->check(CLI::Range(0.0, 1.0));
+  CLI::Option* answers = verb->add_flag(
+      "--answers", options->answers,
+      "Ask for answers, too: exact match and F1 against metadata.answers, "
+      "citations against the judgements");
+  verb->add_option(
+          "--unanswerable", options->unanswerable,
+          "With --answers: questions that the corpus does not answer "
+          "({\"_id\",\"text\"} lines, plain or .gz), for precision and "
+          "recall of abstentions")
+      ->type_name("FILE")
+      ->needs(answers);
   verb->add_option("--plot", options->plot,
                    "Draw nDCG@10 of the runs with their 95 % intervals: .svg")
       ->type_name("FILE");

@@ -64,8 +64,38 @@ std::string FormatTypes(const Json& report) {
   return FormatTable(rows);
 }
 
-std::string FormatStages(const Json& latency) {
-  Rows rows = {{"stage", "p50 ms", "p95 ms", "p99 ms"}};
+// A share, or `-` where there was nothing to take it of.
+std::string ShareText(const Json& value) {
+  return value.is_null() ? "-" : Decimal(value);
+}
+
+std::string FormatAnswers(const Json& answers) {
+  const Json& answered = answers["answered"];
+  Rows rows = {
+      {absl::StrCat("answers by ",
+                    Snippet(answers["answerer"].get<std::string>(), 40)),
+       "questions", "exact match", "F1"},
+      {"all with gold answers", answers["with_gold"].dump(),
+       ShareText(answers["exact_match"]), ShareText(answers["f1"])},
+      {"not abstained", answered["questions"].dump(),
+       ShareText(answered["exact_match"]), ShareText(answered["f1"])}};
+  const Json& citations = answers["citations"];
+  Rows shares = {
+      {"", "count", "precision", "recall", "F1"},
+      {"citations", citations["count"].dump(),
+       ShareText(citations["precision"]), ShareText(citations["recall"]), ""}};
+  if (answers.contains("abstention")) {
+    const Json& abstention = answers["abstention"];
+    shares.push_back({"abstentions", abstention["abstained"].dump(),
+                      ShareText(abstention["precision"]),
+                      ShareText(abstention["recall"]),
+                      ShareText(abstention["f1"])});
+  }
+  return absl::StrCat(FormatTable(rows), "\n", FormatTable(shares));
+}
+
+std::string FormatStages(const char* title, const Json& latency) {
+  Rows rows = {{title, "p50 ms", "p95 ms", "p99 ms"}};
   for (const auto& [name, percentiles] : latency.items()) {
     rows.push_back({name});
     for (const Json& value : percentiles) {
@@ -139,7 +169,15 @@ std::string FormatEvalReport(const Json& report) {
                     FormatChanged("improved", compare["improved"]));
   }
   if (report.contains("latency_ms")) {
-    absl::StrAppend(&text, "\n", FormatStages(report["latency_ms"]));
+    absl::StrAppend(&text, "\n", FormatStages("stage", report["latency_ms"]));
+  }
+  if (report.contains("answers")) {
+    const Json& answers = report["answers"];
+    absl::StrAppend(&text, "\n", FormatAnswers(answers));
+    if (answers.contains("latency_ms")) {
+      absl::StrAppend(&text, "\n",
+                      FormatStages("answer stage", answers["latency_ms"]));
+    }
   }
   return text;
 }

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "fusion/rrf.h"
+#include "services/eval/ask_questions.h"
 #include "services/eval/beir.h"
 #include "services/eval/comparison.h"
 #include "services/eval/inputs.h"
@@ -252,6 +253,12 @@ absl::StatusOr<EvalOutcome> RunEval(Config config, const EvalOptions& options,
     }
     progress("Searching", ++done, inputs->queries.size());
   }
+  absl::StatusOr<Json> answers = Json();
+  if (options.answers) {
+    answers = AskQuestions(**runtime, collection, inputs->queries,
+                           inputs->qrels, inputs->unanswerable, progress, stop);
+  }
+  if (!answers.ok()) return answers.status();
   (*runtime)->Shutdown();
 
   if (!options.run_out.empty()) {
@@ -272,6 +279,7 @@ absl::StatusOr<EvalOutcome> RunEval(Config config, const EvalOptions& options,
   for (const auto& [stage, samples] : collected.stages) {
     report["latency_ms"][stage] = ToJson(ComputePercentiles(samples));
   }
+  if (options.answers) report["answers"] = *std::move(answers);
   return Finish(*inputs, result, options, std::move(report));
 }
 

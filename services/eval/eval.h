@@ -24,10 +24,10 @@ struct EvalOutcome {
 // is empty; rows that are there unchanged are skipped) and runs the judged
 // queries through the search pipeline. The report's `runs` holds bm25, dense,
 // rrf (k 60, equal weights), fused (the service's default) and, with a
-// reranker, reranked; `latency_ms` holds percentiles per stage, `compare` what
-// changed since an earlier evaluation. `failed` counts rows that could not be
-// indexed. Names and contents of files that are read are checked before
-// anything is indexed.
+// reranker, reranked; `latency_ms` holds percentiles per stage, `answers` what
+// AskQuestions returned, `compare` what changed since an earlier evaluation.
+// `failed` counts rows that could not be indexed. Names and contents of files
+// that are read are checked before anything is indexed.
 absl::StatusOr<EvalOutcome> RunEval(Config config, const EvalOptions& options,
                                     const ProgressSink& progress,
                                     std::stop_token stop);

@@ -17,6 +17,10 @@ struct EvalOptions {
   // ".rrf" (and ".reranked"). Empty for none.
   std::string run_out;
   size_t leg_limit = 100;
+  bool answers = false;  // ask for answers, too: see ask_questions.h
+  // Questions that the corpus does not answer: lines {"_id", "text"}. Asked
+  // with `answers`. Empty for none.
+  std::string unanswerable;
   std::vector<std::string> results;  // files that WriteResult writes
   std::string plot;                  // an .svg to be written; empty for none
   std::string compare;  // a .json of an earlier evaluation; empty for none

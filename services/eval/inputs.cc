@@ -57,6 +57,12 @@ absl::StatusOr<EvalInputs> ReadInputs(const EvalOptions& options) {
       return !inputs.qrels.contains(query.id);
     });
   }
+  if (!options.unanswerable.empty()) {
+    absl::StatusOr<std::vector<DatasetQuery>> unanswerable =
+        ReadQueries(options.unanswerable);
+    if (!unanswerable.ok()) return unanswerable.status();
+    inputs.unanswerable = *std::move(unanswerable);
+  }
   inputs.result = JudgedSet(options.dataset, inputs.queries, inputs.qrels);
   if (!options.compare.empty()) {
     absl::StatusOr<EvalResult> earlier = ReadResult(options.compare);

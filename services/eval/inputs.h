@@ -19,6 +19,7 @@ struct EvalInputs {
   std::string corpus;                 // file
   std::vector<DatasetQuery> queries;  // that are run
   Qrels qrels;
+  std::vector<DatasetQuery> unanswerable;
   // The judged queries of this set, without rows and runs.
   EvalResult result;
   // Of the same queries and judgements. With EvalOptions::compare.

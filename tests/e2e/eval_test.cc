@@ -177,6 +177,55 @@ TEST(Eval, ComparesWithAnEarlierResult) {
   EXPECT_EQ(worsened[0]["first_relevant_after"], 0);
 }
 
+TEST(Eval, AsksForAnswers) {
+  const ScratchDirectory scratch;
+  const std::string queries = scratch.Write(
+      "queries.jsonl",
+      "{\"_id\":\"x\",\"text\":\"What does slate cover?\",\"metadata\":{"
+      "\"answers\":[\"slate splits into thin sheets, and covers roofs\"]}}\n"
+      "{\"_id\":\"y\",\"text\":\"What does gneiss show?\",\"metadata\":{"
+      "\"answers\":[\"bands\",\"dark bands\"]}}\n");
+  // The answer to the second will cite what is not judged relevant.
+  const std::string qrels = scratch.Write("qrels.tsv", "x\td5\t1\ny\td12\t1\n");
+  const std::string unanswerable = scratch.Write(
+      "unanswerable.jsonl",
+      "{\"_id\":\"n\",\"text\":\"Who won the 1987 chess tournament in "
+      "Zanzibar?\",\"doc\":\"d1\"}\n");
+  const std::vector<std::string> arguments = {
+      "eval",           "--dataset",  kDataset, "--queries",
+      queries,          "--qrels",    qrels,    "--answers",
+      "--unanswerable", unanswerable, "--data", scratch / "data"};
+  std::vector<std::string> json = arguments;
+  json.push_back("--json");
+  const Output output = RunBraid(json);
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const Json answers = output.LastJson()["answers"];
+  EXPECT_EQ(answers["answerer"], "extractive");
+  EXPECT_EQ(answers["questions"], 3);
+  EXPECT_EQ(answers["with_gold"], 2);
+  EXPECT_EQ(answers["exact_match"], 0.5) << answers;
+  EXPECT_GT(answers["f1"], 0.5);
+  EXPECT_LT(answers["f1"], 1.0);
+  EXPECT_EQ(answers["citations"]["recall"], 0.5);
+  EXPECT_GT(answers["citations"]["precision"], 0.0);
+  EXPECT_LT(answers["citations"]["precision"], 1.0);
+  EXPECT_EQ(answers["abstention"]["unanswerable"], 1);
+  EXPECT_EQ(answers["abstention"]["abstained"], 1);
+  EXPECT_EQ(answers["abstention"]["f1"], 1.0);
+  EXPECT_EQ(answers["abstain_reasons"]["no_support"], 1);
+  EXPECT_GT(answers["latency_ms"]["generate"]["p50"], 0.0);
+
+  const Output table = RunBraid(arguments);
+  ASSERT_EQ(table.exit_code, 0) << table.err;
+  EXPECT_THAT(table.out, HasSubstr("answers by extractive"));
+  EXPECT_THAT(table.out, HasSubstr("abstentions"));
+
+  const Output bad = RunBraid(
+      {"eval", "--dataset", kDataset, "--answers", "--unanswerable", qrels});
+  EXPECT_EQ(bad.exit_code, 2);
+  EXPECT_THAT(bad.err, HasSubstr("qrels.tsv:1: "));
+}
+
 // Python's parser says whether it is XML, and what is in it.
 TEST(Eval, DrawsAPlot) {
   const ScratchDirectory scratch;

@@ -1,0 +1,37 @@
+// Asks the service's answer pipeline the questions of a set.
+#ifndef BRAID_SERVICES_EVAL_ASK_QUESTIONS_H_
+#define BRAID_SERVICES_EVAL_ASK_QUESTIONS_H_
+
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "services/eval/beir.h"
+#include "services/eval/index_corpus.h"
+#include "services/eval/json.h"
+#include "services/runtime.h"
+
+namespace braid::services {
+
+// `text` without the markers that a model writes for its citations: [1] or
+// [1, 3].
+std::string WithoutMarkers(absl::string_view text);
+
+// Asks all `queries`, then `unanswerable`, with the defaults of a request to
+// AnswerService and no deadline. Returns AnswerReport (answer_metrics.h) and
+//   answerer                        who answered
+//   abstain_reasons.REASON          how often each was given
+//   latency_ms.STAGE                percentiles, `total` for all of an answer
+// A question of blanks is left out. An error names the query.
+absl::StatusOr<Json> AskQuestions(Runtime& runtime,
+                                  const std::string& collection,
+                                  const std::vector<DatasetQuery>& queries,
+                                  const Qrels& qrels,
+                                  const std::vector<DatasetQuery>& unanswerable,
+                                  const ProgressSink& progress,
+                                  const std::stop_token& stop);
+
+}  // namespace braid::services
+
+#endif  // BRAID_SERVICES_EVAL_ASK_QUESTIONS_H_
