@@ -74,11 +74,13 @@ std::string FormatAnswers(const Json& answers) {
   Rows rows = {
       {absl::StrCat("answers by ",
                     Snippet(answers["answerer"].get<std::string>(), 40)),
-       "questions", "exact match", "F1"},
+       "questions", "exact match", "F1", "contains gold"},
       {"all with gold answers", answers["with_gold"].dump(),
-       ShareText(answers["exact_match"]), ShareText(answers["f1"])},
+       ShareText(answers["exact_match"]), ShareText(answers["f1"]),
+       ShareText(answers["contains"])},
       {"not abstained", answered["questions"].dump(),
-       ShareText(answered["exact_match"]), ShareText(answered["f1"])}};
+       ShareText(answered["exact_match"]), ShareText(answered["f1"]),
+       ShareText(answered["contains"])}};
   const Json& citations = answers["citations"];
   Rows shares = {
       {"", "count", "precision", "recall", "F1"},

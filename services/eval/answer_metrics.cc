@@ -71,6 +71,12 @@ double F1(const std::vector<std::string>& answer,
   return 2 * common / static_cast<double>(answer.size() + gold.size());
 }
 
+bool Contains(const std::vector<std::string>& answer,
+              const std::vector<std::string>& gold) {
+  return !gold.empty() && std::search(answer.begin(), answer.end(),
+                                      gold.begin(), gold.end()) != answer.end();
+}
+
 Json Share(double part, uint64_t whole) {
   if (whole == 0) return nullptr;
   return part / static_cast<double>(whole);
@@ -80,11 +86,18 @@ struct Matches {
   uint64_t questions = 0;
   double exact = 0;
   double f1 = 0;
+  double contains = 0;
 
   void Add(const AnswerMatch& match) {
     ++questions;
     exact += match.exact;
     f1 += match.f1;
+    contains += match.contains;
+  }
+  void Report(Json* report) const {
+    (*report)["exact_match"] = Share(exact, questions);
+    (*report)["f1"] = Share(f1, questions);
+    (*report)["contains"] = Share(contains, questions);
   }
 };
 
@@ -122,6 +135,15 @@ Json AbstentionReport(absl::Span<const AskedQuestion> questions) {
       {"f1", Share(2 * static_cast<double>(right), abstained + unanswerable)}};
 }
 
+bool HasGold(const AskedQuestion& question) {
+  return question.answerable && !question.gold.empty();
+}
+
+AnswerMatch MatchOf(const AskedQuestion& question) {
+  if (question.abstained) return {};
+  return MatchAnswer(question.answer, question.gold);
+}
+
 }  // namespace
 
 std::vector<std::string> AnswerWords(absl::string_view text) {
@@ -136,6 +158,7 @@ AnswerMatch MatchAnswer(absl::string_view answer,
     const std::vector<std::string> right = AnswerWords(one);
     if (words == right) best.exact = 1;
     best.f1 = std::max(best.f1, F1(words, right));
+    if (Contains(words, right)) best.contains = 1;
   }
   return best;
 }
@@ -146,25 +169,47 @@ Json AnswerReport(absl::Span<const AskedQuestion> questions) {
   bool any_unanswerable = false;
   for (const AskedQuestion& question : questions) {
     any_unanswerable = any_unanswerable || !question.answerable;
-    if (question.gold.empty() || !question.answerable) continue;
-    if (question.abstained) {
-      all.Add({});
-      continue;
-    }
-    const AnswerMatch match = MatchAnswer(question.answer, question.gold);
+    if (!HasGold(question)) continue;
+    const AnswerMatch match = MatchOf(question);
     all.Add(match);
-    answered.Add(match);
+    if (!question.abstained) answered.Add(match);
   }
-  Json report = {{"questions", questions.size()},
-                 {"with_gold", all.questions},
-                 {"exact_match", Share(all.exact, all.questions)},
-                 {"f1", Share(all.f1, all.questions)},
-                 {"answered",
-                  {{"questions", answered.questions},
-                   {"exact_match", Share(answered.exact, answered.questions)},
-                   {"f1", Share(answered.f1, answered.questions)}}},
-                 {"citations", CitationReport(questions)}};
+  Json report = {{"questions", questions.size()}, {"with_gold", all.questions}};
+  all.Report(&report);
+  report["answered"] = {{"questions", answered.questions}};
+  answered.Report(&report["answered"]);
+  report["citations"] = CitationReport(questions);
   if (any_unanswerable) report["abstention"] = AbstentionReport(questions);
+  return report;
+}
+
+Json QuestionsReport(absl::Span<const AskedQuestion> questions) {
+  Json report = Json::array();
+  for (const AskedQuestion& question : questions) {
+    Json row = {{"id", question.id},
+                {"answerable", question.answerable},
+                {"abstained", question.abstained},
+                {"answer", question.answer},
+                {"exact_match", nullptr},
+                {"f1", nullptr},
+                {"contains", nullptr},
+                {"citations", question.citations},
+                {"right_citations", nullptr},
+                {"relevant", nullptr},
+                {"relevant_cited", nullptr}};
+    if (HasGold(question)) {
+      const AnswerMatch match = MatchOf(question);
+      row["exact_match"] = match.exact;
+      row["f1"] = match.f1;
+      row["contains"] = match.contains;
+    }
+    if (question.judged) {
+      row["right_citations"] = question.right_citations;
+      row["relevant"] = question.relevant;
+      row["relevant_cited"] = question.relevant_cited;
+    }
+    report.push_back(std::move(row));
+  }
   return report;
 }
 

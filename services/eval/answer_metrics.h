@@ -21,6 +21,9 @@ std::vector<std::string> AnswerWords(absl::string_view text);
 struct AnswerMatch {
   double exact = 0;  // 1 when the words are those of a gold answer
   double f1 = 0;     // of the words, each as often as it comes
+  // 1 when the words of a gold answer stand in a row in the answer: what tells
+  // of answers in whole sentences. Not SQuAD's.
+  double contains = 0;
 };
 // All 0 without gold answers.
 AnswerMatch MatchAnswer(absl::string_view answer,
@@ -28,6 +31,7 @@ AnswerMatch MatchAnswer(absl::string_view answer,
 
 // What became of one question.
 struct AskedQuestion {
+  std::string id;
   bool answerable = true;
   bool abstained = false;
   std::string answer;             // as it was sent
@@ -39,9 +43,9 @@ struct AskedQuestion {
   uint64_t relevant_cited = 0;   // of those, each once
 };
 
-// {questions, with_gold, exact_match, f1, answered: {questions, exact_match,
-// f1}, citations: {count, precision, recall}, abstention: {unanswerable,
-// abstained, precision, recall, f1}}.
+// {questions, with_gold, exact_match, f1, contains, answered: {questions,
+// exact_match, f1, contains}, citations: {count, precision, recall},
+// abstention: {unanswerable, abstained, precision, recall, f1}}.
 //
 // An abstention answers nothing: it scores 0 against gold answers, `answered`
 // leaves it out. Precision of citations is over all citations of judged
@@ -50,6 +54,11 @@ struct AskedQuestion {
 // abstentions that were right to, recall the share of unanswerable questions
 // that were abstained from. A share of nothing is null.
 Json AnswerReport(absl::Span<const AskedQuestion> questions);
+
+// [{id, answerable, abstained, answer, exact_match, f1, contains, citations,
+// right_citations, relevant, relevant_cited}]: the matches null without gold
+// answers, the last three without judgements.
+Json QuestionsReport(absl::Span<const AskedQuestion> questions);
 
 }  // namespace braid::services
 

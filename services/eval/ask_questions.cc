@@ -37,6 +37,7 @@ class Asker {
     if (!query.ok()) return query.status();
     query->search.query.stop = stop_;
     AskedQuestion asked;
+    asked.id = question.id;
     asked.answerable = answerable;
     asked.gold = question.answers;
     std::set<std::string> relevant = RelevantOf(judgements);
@@ -58,6 +59,8 @@ class Asker {
     asked_.push_back(std::move(asked));
     return absl::OkStatus();
   }
+
+  Json Questions() const { return QuestionsReport(asked_); }
 
   Json Report() const {
     Json report = {{"answerer", runtime_.answerer().name()}};
@@ -138,13 +141,11 @@ std::string WithoutMarkers(absl::string_view text) {
   return out;
 }
 
-absl::StatusOr<Json> AskQuestions(Runtime& runtime,
-                                  const std::string& collection,
-                                  const std::vector<DatasetQuery>& queries,
-                                  const Qrels& qrels,
-                                  const std::vector<DatasetQuery>& unanswerable,
-                                  const ProgressSink& progress,
-                                  const std::stop_token& stop) {
+absl::StatusOr<Answers> AskQuestions(
+    Runtime& runtime, const std::string& collection,
+    const std::vector<DatasetQuery>& queries, const Qrels& qrels,
+    const std::vector<DatasetQuery>& unanswerable, const ProgressSink& progress,
+    const std::stop_token& stop) {
   Asker asker(runtime, collection, stop);
   const uint64_t total = queries.size() + unanswerable.size();
   uint64_t done = 0;
@@ -165,7 +166,7 @@ absl::StatusOr<Json> AskQuestions(Runtime& runtime,
       progress("Asking", ++done, total);
     }
   }
-  return asker.Report();
+  return Answers{asker.Report(), asker.Questions()};
 }
 
 }  // namespace braid::services

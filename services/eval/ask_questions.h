@@ -18,19 +18,23 @@ namespace braid::services {
 // [1, 3].
 std::string WithoutMarkers(absl::string_view text);
 
+struct Answers {
+  // AnswerReport (answer_metrics.h) and
+  //   answerer                  who answered
+  //   abstain_reasons.REASON    how often each was given
+  //   latency_ms.STAGE          percentiles, `total` for all of an answer
+  Json report;
+  Json questions;  // QuestionsReport
+};
+
 // Asks all `queries`, then `unanswerable`, with the defaults of a request to
-// AnswerService and no deadline. Returns AnswerReport (answer_metrics.h) and
-//   answerer                        who answered
-//   abstain_reasons.REASON          how often each was given
-//   latency_ms.STAGE                percentiles, `total` for all of an answer
-// A question of blanks is left out. An error names the query.
-absl::StatusOr<Json> AskQuestions(Runtime& runtime,
-                                  const std::string& collection,
-                                  const std::vector<DatasetQuery>& queries,
-                                  const Qrels& qrels,
-                                  const std::vector<DatasetQuery>& unanswerable,
-                                  const ProgressSink& progress,
-                                  const std::stop_token& stop);
+// AnswerService and no deadline. A question of blanks is left out. An error
+// names the query.
+absl::StatusOr<Answers> AskQuestions(
+    Runtime& runtime, const std::string& collection,
+    const std::vector<DatasetQuery>& queries, const Qrels& qrels,
+    const std::vector<DatasetQuery>& unanswerable, const ProgressSink& progress,
+    const std::stop_token& stop);
 
 }  // namespace braid::services
 

@@ -193,6 +193,7 @@ Json IndexJson(const IndexReport& index) {
 // Compares, writes what is to be written, and puts the report together.
 absl::StatusOr<EvalOutcome> Finish(const EvalInputs& inputs,
                                    const EvalResult& result,
+                                   const Json& questions,
                                    const EvalOptions& options, Json report) {
   EvalOutcome outcome;
   AddScores(result, &report);
@@ -206,8 +207,11 @@ absl::StatusOr<EvalOutcome> Finish(const EvalInputs& inputs,
       outcome.regression = CheckRegression(*comparison, *options.max_drop);
     }
   }
+  // What is too long to be printed goes into the files.
+  Json whole = report;
+  if (options.answers) whole["answers"]["per_question"] = questions;
   for (const std::string& path : options.results) {
-    const absl::Status status = WriteResult(result, report, path);
+    const absl::Status status = WriteResult(result, whole, path);
     if (!status.ok()) return status;
   }
   if (!options.plot.empty()) {
@@ -253,7 +257,7 @@ absl::StatusOr<EvalOutcome> RunEval(Config config, const EvalOptions& options,
     }
     progress("Searching", ++done, inputs->queries.size());
   }
-  absl::StatusOr<Json> answers = Json();
+  absl::StatusOr<Answers> answers = Answers();
   if (options.answers) {
     answers = AskQuestions(**runtime, collection, inputs->queries,
                            inputs->qrels, inputs->unanswerable, progress, stop);
@@ -279,8 +283,9 @@ absl::StatusOr<EvalOutcome> RunEval(Config config, const EvalOptions& options,
   for (const auto& [stage, samples] : collected.stages) {
     report["latency_ms"][stage] = ToJson(ComputePercentiles(samples));
   }
-  if (options.answers) report["answers"] = *std::move(answers);
-  return Finish(*inputs, result, options, std::move(report));
+  if (options.answers) report["answers"] = std::move(answers->report);
+  return Finish(*inputs, result, answers->questions, options,
+                std::move(report));
 }
 
 }  // namespace braid::services

@@ -48,6 +48,18 @@ TEST(AnswerMetrics, MarkersOfCitationsAreNoWords) {
   EXPECT_EQ(WithoutMarkers("[[1]]"), "[]");
 }
 
+TEST(AnswerMetrics, ASentenceContainsItsAnswer) {
+  EXPECT_EQ(MatchAnswer("It was in the 10th century, they say.",
+                        {"the 11th century", "10th Century"})
+                .contains,
+            1);
+  // Whole words, in a row, in order.
+  EXPECT_EQ(MatchAnswer("the 110th century", {"10th century"}).contains, 0);
+  EXPECT_EQ(MatchAnswer("century the 10th", {"10th century"}).contains, 0);
+  EXPECT_EQ(MatchAnswer("10th last century", {"10th century"}).contains, 0);
+  EXPECT_EQ(MatchAnswer("anything", {"the"}).contains, 0);
+}
+
 AskedQuestion Answered(const char* answer, uint64_t citations, uint64_t right) {
   AskedQuestion question;
   question.answer = answer;
@@ -75,7 +87,24 @@ TEST(AnswerMetrics, ReportsWhatWasAsked) {
   EXPECT_EQ(report["citations"]["count"], 3);
   EXPECT_NEAR(report["citations"]["precision"].get<double>(), 2.0 / 3, 1e-12);
   EXPECT_NEAR(report["citations"]["recall"].get<double>(), 1.0 / 6, 1e-12);
+  EXPECT_NEAR(report["contains"].get<double>(), 2.0 / 3, 1e-12);
+  EXPECT_EQ(report["answered"]["contains"], 1.0);
   EXPECT_FALSE(report.contains("abstention"));
+}
+
+TEST(AnswerMetrics, KeepsEveryQuestion) {
+  std::vector<AskedQuestion> questions = {Answered("Slate.", 2, 1), {}};
+  questions[0].id = "q1";
+  questions[1].answerable = false;
+  questions[1].gold = {"none of these"};
+  const Json report = QuestionsReport(questions);
+  ASSERT_EQ(report.size(), 2u);
+  EXPECT_EQ(report[0]["id"], "q1");
+  EXPECT_EQ(report[0]["exact_match"], 1.0);
+  EXPECT_EQ(report[0]["right_citations"], 1);
+  // What has no answer has no right one.
+  EXPECT_TRUE(report[1]["f1"].is_null());
+  EXPECT_TRUE(report[1]["relevant"].is_null());
 }
 
 TEST(AnswerMetrics, AbstentionIsJudgedByTheUnanswerable) {

@@ -196,7 +196,7 @@ TEST(Eval, AsksForAnswers) {
       queries,          "--qrels",    qrels,    "--answers",
       "--unanswerable", unanswerable, "--data", scratch / "data"};
   std::vector<std::string> json = arguments;
-  json.push_back("--json");
+  json.insert(json.end(), {"--json", "--out", scratch / "result.json"});
   const Output output = RunBraid(json);
   ASSERT_EQ(output.exit_code, 0) << output.err;
   const Json answers = output.LastJson()["answers"];
@@ -206,6 +206,7 @@ TEST(Eval, AsksForAnswers) {
   EXPECT_EQ(answers["exact_match"], 0.5) << answers;
   EXPECT_GT(answers["f1"], 0.5);
   EXPECT_LT(answers["f1"], 1.0);
+  EXPECT_EQ(answers["contains"], 1.0);
   EXPECT_EQ(answers["citations"]["recall"], 0.5);
   EXPECT_GT(answers["citations"]["precision"], 0.0);
   EXPECT_LT(answers["citations"]["precision"], 1.0);
@@ -214,6 +215,13 @@ TEST(Eval, AsksForAnswers) {
   EXPECT_EQ(answers["abstention"]["f1"], 1.0);
   EXPECT_EQ(answers["abstain_reasons"]["no_support"], 1);
   EXPECT_GT(answers["latency_ms"]["generate"]["p50"], 0.0);
+  const Json file =
+      Json::parse(ReadFile(scratch / "result.json"), nullptr, false);
+  const Json& questions = file["answers"]["per_question"];
+  ASSERT_EQ(questions.size(), 3u);
+  EXPECT_EQ(questions[0]["answer"],
+            "Slate splits into thin sheets and covers roofs.");
+  EXPECT_EQ(questions[2]["abstained"], true);
 
   const Output table = RunBraid(arguments);
   ASSERT_EQ(table.exit_code, 0) << table.err;
