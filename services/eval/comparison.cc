@@ -13,14 +13,6 @@ namespace {
 constexpr size_t kMaxShownId = 64;
 constexpr size_t kMaxShownDataset = 256;
 
-absl::Status OtherSet(const EvalResult& before, const std::string& path,
-                      absl::string_view field, absl::string_view what) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(path, ": ", field, ": ", what, " (the file is of \"",
-                   before.dataset.substr(0, kMaxShownDataset),
-                   "\"): only results of the same set can be compared"));
-}
-
 RunComparison CompareRuns(const ResultRun& before, const ResultRun& after) {
   RunComparison comparison;
   comparison.before = before.name;
@@ -92,7 +84,10 @@ Json ToJson(const std::vector<ChangedQuery>& list) {
 absl::Status CheckSameSet(const EvalResult& before, const EvalResult& after,
                           const std::string& path) {
   const auto differ = [&](absl::string_view field, absl::string_view what) {
-    return OtherSet(before, path, field, what);
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": ", field, ": ", what, " (the file is of \"",
+                     before.dataset.substr(0, kMaxShownDataset),
+                     "\"): only results of the same set can be compared"));
   };
   const auto shown = [](const ResultQuery& query) {
     return absl::StrCat("query \"", query.id.substr(0, kMaxShownId), "\"");
@@ -119,6 +114,10 @@ absl::Status CheckSameSet(const EvalResult& before, const EvalResult& after,
   if (before.judgements != after.judgements) {
     return differ("judgements", "are not those of this set");
   }
+  if (before.rows != after.rows) {
+    return differ("rows", absl::StrCat("a corpus of ", before.rows,
+                                       " rows, not ", after.rows));
+  }
   if (after.queries.empty()) return differ("per_query", "no judged query");
   return absl::OkStatus();
 }
@@ -128,11 +127,6 @@ absl::StatusOr<Comparison> Compare(const EvalResult& before,
                                    const std::string& path) {
   const absl::Status same = CheckSameSet(before, after, path);
   if (!same.ok()) return same;
-  if (before.rows != after.rows) {
-    return OtherSet(
-        before, path, "rows",
-        absl::StrCat("a corpus of ", before.rows, " rows, not ", after.rows));
-  }
   Comparison comparison;
   for (const ResultRun& run : after.runs) {
     const ResultRun* was = FindRun(before, run.name);

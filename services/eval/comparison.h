@@ -44,12 +44,11 @@ inline constexpr size_t kMaxChangedQueries = 10;
 
 // INVALID_ARGUMENT naming `path`, the file that `before` was read from, and the
 // field in which the two are not of the same set: the queries, their texts, the
-// judgements; also if there is no judged query.
+// judgements, the rows of the corpus; also if there is no judged query.
 absl::Status CheckSameSet(const EvalResult& before, const EvalResult& after,
                           const std::string& path);
 
-// Both results must outlive the comparison. Errors as CheckSameSet, and the
-// same for corpora of another number of rows.
+// Both results must outlive the comparison. Errors as CheckSameSet.
 absl::StatusOr<Comparison> Compare(const EvalResult& before,
                                    const EvalResult& after,
                                    const std::string& path);

@@ -67,6 +67,12 @@ absl::StatusOr<EvalInputs> ReadInputs(const EvalOptions& options) {
   if (!options.compare.empty()) {
     absl::StatusOr<EvalResult> earlier = ReadResult(options.compare);
     if (!earlier.ok()) return earlier.status();
+    const absl::Status counted = ForEachCorpusRow(
+        inputs.corpus, [&inputs](const retrieval::InlineDocument&) {
+          ++inputs.result.rows;
+          return true;
+        });
+    if (!counted.ok()) return counted;
     const absl::Status same =
         CheckSameSet(*earlier, inputs.result, options.compare);
     if (!same.ok()) return same;

@@ -20,9 +20,10 @@ struct EvalInputs {
   std::vector<DatasetQuery> queries;  // that are run
   Qrels qrels;
   std::vector<DatasetQuery> unanswerable;
-  // The judged queries of this set, without rows and runs.
+  // The judged queries of this set, without runs. Rows are counted only with
+  // EvalOptions::compare: indexing counts them anyway.
   EvalResult result;
-  // Of the same queries and judgements. With EvalOptions::compare.
+  // Of the same set. With EvalOptions::compare.
   std::optional<EvalResult> earlier;
 };
 
