@@ -3,39 +3,14 @@
 #include <cstdio>
 #include <memory>
 
-#include "absl/strings/str_format.h"
 #include "services/cli/commands.h"
+#include "services/cli/eval_report.h"
 #include "services/cli/progress_sink.h"
 #include "services/cli/render.h"
 #include "services/eval/eval.h"
 
 namespace braid::services::cli {
 namespace {
-
-void PrintReport(const Json& report) {
-  std::vector<std::vector<std::string>> rows = {{"run", "nDCG@10", "Recall@100",
-                                                 "MRR@10", "Hits@4", "Hits@10",
-                                                 "MAP@10"}};
-  for (const auto& [name, metrics] : report["runs"].items()) {
-    rows.push_back({name});
-    for (const Json& value : metrics) {
-      rows.back().push_back(absl::StrFormat("%.4f", value.get<double>()));
-    }
-  }
-  rows.push_back({});
-  rows.push_back({"stage", "p50 ms", "p95 ms", "p99 ms"});
-  for (const auto& [name, percentiles] : report["latency_ms"].items()) {
-    rows.push_back({name});
-    for (const Json& value : percentiles) {
-      rows.back().push_back(absl::StrFormat("%.2f", value.get<double>()));
-    }
-  }
-  std::printf("%s: %s rows, %s judged queries\n\n",
-              report["dataset"].get<std::string>().c_str(),
-              report["index"]["rows"].dump().c_str(),
-              report["judged"].dump().c_str());
-  std::fputs(FormatTable(rows).c_str(), stdout);
-}
 
 ExitCode Run(const EvalOptions& options, const Context& context) {
   absl::StatusOr<Config> config = LoadSettings(context.options);
@@ -44,27 +19,33 @@ ExitCode Run(const EvalOptions& options, const Context& context) {
   config->data_directory = context.options.data;
   QuietLog(&*config);
   ProgressReporter progress;
-  const absl::StatusOr<Json> report =
+  const absl::StatusOr<EvalOutcome> outcome =
       RunEval(*config, options, progress.sink(), context.signals->token());
   progress.Finish();
-  if (!report.ok()) return ReportError(report.status());
-  for (const Json& error : (*report)["index"]["errors"]) {
+  if (!outcome.ok()) return ReportError(outcome.status());
+  const Json& report = outcome->report;
+  for (const Json& error : report["index"]["errors"]) {
     std::fprintf(stderr, "braid: row %s\n",
                  PrintableText(error.get<std::string>(), false).c_str());
   }
-  if ((*report)["missing"] != 0) {
+  if (report["missing"] != 0) {
     std::fprintf(stderr,
                  "braid: %s judged queries are not in the queries file and "
                  "score 0\n",
-                 (*report)["missing"].dump().c_str());
+                 report["missing"].dump().c_str());
   }
   if (context.options.json) {
-    PrintJsonLine(*report);
+    PrintJsonLine(report);
   } else {
-    PrintReport(*report);
+    std::fputs(FormatEvalReport(report).c_str(), stdout);
+  }
+  if (!outcome->regression.ok()) {
+    std::fprintf(stderr, "braid: %s\n",
+                 std::string(outcome->regression.message()).c_str());
+    return kExitFailure;
   }
   const bool complete =
-      (*report)["index"]["failed"] == 0 && (*report)["degraded_queries"] == 0;
+      report["index"]["failed"] == 0 && report["degraded_queries"] == 0;
   return complete ? kExitOk : kExitPartlyFailed;
 }
 
@@ -95,7 +76,35 @@ void AddEval(CLI::App& app, CommonOptions* common, Action* action) {
       ->check(CLI::Range(1, 500));
   verb->add_flag("--multi-hop", options->multi_hop,
                  "A second pass: look up what the best passages name (shows in "
-                 "the fused run)");
+                 "the fused run and the answers)");
+  verb->add_option("--out", options->results,
+                   "Write the result with every query's scores: .json, which "
+                   "--compare reads, or .csv; may be given again")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  CLI::Option* compare =
+      verb->add_option("--compare", options->compare,
+                       "Compare with the .json of an earlier evaluation")
+          ->type_name("FILE");
+  verb->add_option("--max-drop", options->max_drop,
+                   "With --compare: exit with 1 if nDCG@10 of what a search "
+                   "returns fell by more than this, or significantly")
+      ->needs(compare)
+      ->check(CLI::Range(0.0, 1.0));
+  CLI::Option* answers = verb->add_flag(
+      "--answers", options->answers,
+      "Ask for answers, too: exact match and F1 against metadata.answers, "
+      "citations against the judgements");
+  verb->add_option(
+          "--unanswerable", options->unanswerable,
+          "With --answers: questions that the corpus does not answer "
+          "({\"_id\",\"text\"} lines, plain or .gz), for precision and "
+          "recall of abstentions")
+      ->type_name("FILE")
+      ->needs(answers);
+  verb->add_option("--plot", options->plot,
+                   "Draw nDCG@10 of the runs with their 95 % intervals: .svg")
+      ->type_name("FILE");
   verb->add_option("--data", common->data,
                    "Keep the index in this directory and use it again; "
                    "unchanged rows are skipped (default: a temporary one)")

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -10,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "retrieval/ingest/jsonl.h"
+#include "retrieval/ingest/prepare.h"
 #include "services/eval/line_reader.h"
 
 namespace braid::services {
@@ -29,6 +31,26 @@ absl::StatusOr<std::string> FindFile(const std::string& directory,
   }
   return absl::NotFoundError(absl::StrCat(
       directory, " has no ", absl::StrJoin(names, " or "), " (plain or .gz)"));
+}
+
+// Reads what is used of a query's metadata.
+absl::Status ReadMetadata(const json& row, DatasetQuery* query) {
+  const auto metadata = row.find("metadata");
+  if (metadata == row.end() || !metadata->is_object()) return absl::OkStatus();
+  const auto type = metadata->find("type");
+  if (type != metadata->end() && type->is_string()) {
+    query->type = type->get<std::string>();
+  }
+  const auto answers = metadata->find("answers");
+  if (answers == metadata->end() || answers->is_null()) return absl::OkStatus();
+  const absl::Status bad =
+      absl::InvalidArgumentError("\"metadata.answers\" is no list of strings");
+  if (!answers->is_array()) return bad;
+  for (const json& answer : *answers) {
+    if (!answer.is_string()) return bad;
+    query->answers.push_back(answer.get<std::string>());
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -69,6 +91,7 @@ absl::Status ForEachCorpusRow(
 
 absl::StatusOr<std::vector<DatasetQuery>> ReadQueries(const std::string& path) {
   std::vector<DatasetQuery> queries;
+  std::set<std::string> ids;
   const absl::Status status =
       ForEachLine(path, [&](size_t, absl::string_view line) -> absl::Status {
         const json row = json::parse(line.begin(), line.end(), nullptr, false);
@@ -85,8 +108,13 @@ absl::StatusOr<std::vector<DatasetQuery>> ReadQueries(const std::string& path) {
           }
           *field = value->get<std::string>();
         }
+        if (!ids.insert(query.id).second) {
+          return absl::InvalidArgumentError(
+              absl::StrCat("a second query with the _id \"", query.id, "\""));
+        }
+        absl::Status metadata = ReadMetadata(row, &query);
         queries.push_back(std::move(query));
-        return absl::OkStatus();
+        return metadata;
       });
   if (!status.ok()) return status;
   return queries;
@@ -117,6 +145,18 @@ absl::StatusOr<Qrels> ReadQrels(const std::string& path) {
       });
   if (!status.ok()) return status;
   return qrels;
+}
+
+std::string JudgementsFingerprint(const Qrels& qrels) {
+  std::string lines;
+  for (const auto& [query, judgements] : qrels) {
+    for (const auto& [document, score] : judgements) {
+      // Lengths first: an id may hold any byte.
+      absl::StrAppend(&lines, query.size(), ":", query, document.size(), ":",
+                      document, score, "\n");
+    }
+  }
+  return retrieval::Sha256Hex(lines);
 }
 
 }  // namespace braid::services

@@ -23,6 +23,8 @@ struct DatasetFiles {
 struct DatasetQuery {
   std::string id;
   std::string text;
+  std::string type;                  // `metadata.type`; empty if it has none
+  std::vector<std::string> answers;  // `metadata.answers`: the gold answers
 };
 
 // Finds corpus.jsonl, queries.jsonl and qrels.tsv (or qrels/test.tsv) in
@@ -41,11 +43,18 @@ absl::Status ForEachCorpusRow(
     const std::string& path,
     const std::function<bool(retrieval::InlineDocument)>& visit);
 
+// Rows {"_id", "text"[, "metadata"]} in the order of the file. Of the metadata,
+// which may hold anything, a `type` that is a string is taken and `answers`,
+// which must be a list of strings. INVALID_ARGUMENT naming file and line, also
+// for an id that comes twice.
 absl::StatusOr<std::vector<DatasetQuery>> ReadQueries(const std::string& path);
 
 // Tab-separated `query-id corpus-id score` with an optional header line, or
 // TREC's `query iteration document score`.
 absl::StatusOr<Qrels> ReadQrels(const std::string& path);
+
+// SHA-256 in hexadecimal over all judgements, whatever the order of the file.
+std::string JudgementsFingerprint(const Qrels& qrels);
 
 }  // namespace braid::services
 

@@ -9,10 +9,19 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "fusion/rrf.h"
+#include "services/eval/ask_questions.h"
 #include "services/eval/beir.h"
+#include "services/eval/comparison.h"
+#include "services/eval/inputs.h"
+#include "services/eval/plot.h"
+#include "services/eval/report.h"
+#include "services/eval/result.h"
+#include "services/eval/result_file.h"
 #include "services/eval/run_file.h"
 #include "services/eval/temporary_directory.h"
+#include "services/eval/text_file.h"
 #include "services/pipeline/search_pipeline.h"
+#include "services/server/resource_names.h"
 
 namespace braid::services {
 namespace {
@@ -150,6 +159,18 @@ bool IsAskable(const DatasetQuery& query) {
   return query.text.find_first_not_of(" \t\r\n") != std::string::npos;
 }
 
+// Every run's scores for every judged query, in the order of reports.
+void AddRuns(const std::map<std::string, Run>& runs, const Qrels& qrels,
+             EvalResult* result) {
+  for (const char* name : {"bm25", "dense", "rrf", "fused", "reranked"}) {
+    const auto run = runs.find(name);
+    if (run == runs.end()) continue;
+    result->runs.push_back(
+        {name, EvaluateRun(ToRankings(run->second), qrels).scores});
+    result->final_run = name;
+  }
+}
+
 absl::Status WriteRuns(const std::map<std::string, Run>& runs,
                        const std::string& path) {
   for (const auto& [name, run] : runs) {
@@ -171,26 +192,45 @@ Json IndexJson(const IndexReport& index) {
           {"seconds", absl::ToDoubleSeconds(index.searchable)}};
 }
 
+// Compares, writes what is to be written, and puts the report together.
+absl::StatusOr<EvalOutcome> Finish(const EvalInputs& inputs,
+                                   const EvalResult& result,
+                                   const Json& questions,
+                                   const EvalOptions& options, Json report) {
+  EvalOutcome outcome;
+  AddScores(result, &report);
+  AddSignificance(result, &report);
+  if (inputs.earlier.has_value()) {
+    const absl::StatusOr<Comparison> comparison =
+        Compare(*inputs.earlier, result, options.compare);
+    if (!comparison.ok()) return comparison.status();
+    report["compare"] = ToJson(*comparison);
+    if (options.max_drop.has_value()) {
+      outcome.regression = CheckRegression(*comparison, *options.max_drop);
+    }
+  }
+  // What is too long to be printed goes into the files.
+  Json whole = report;
+  if (options.answers) whole["answers"]["per_question"] = questions;
+  for (const std::string& path : options.results) {
+    const absl::Status status = WriteResult(result, whole, path);
+    if (!status.ok()) return status;
+  }
+  if (!options.plot.empty()) {
+    const absl::Status status = WriteTextFile(options.plot, PlotRuns(result));
+    if (!status.ok()) return status;
+  }
+  outcome.report = std::move(report);
+  return outcome;
+}
+
 }  // namespace
 
-absl::StatusOr<Json> RunEval(Config config, const EvalOptions& options,
-                             const ProgressSink& progress,
-                             std::stop_token stop) {
-  const absl::StatusOr<DatasetFiles> files =
-      FindDataset(options.dataset, options.queries, options.qrels);
-  if (!files.ok()) return files.status();
-  // Read before anything is indexed: a mistake in them should not cost minutes.
-  absl::StatusOr<std::vector<DatasetQuery>> queries =
-      ReadQueries(files->queries);
-  if (!queries.ok()) return queries.status();
-  const absl::StatusOr<Qrels> qrels = ReadQrels(files->qrels);
-  if (!qrels.ok()) return qrels.status();
-  if (options.queries.empty()) {
-    std::erase_if(*queries, [&](const DatasetQuery& query) {
-      return !qrels->contains(query.id);
-    });
-  }
-
+absl::StatusOr<EvalOutcome> RunEval(Config config, const EvalOptions& options,
+                                    const ProgressSink& progress,
+                                    std::stop_token stop) {
+  absl::StatusOr<EvalInputs> inputs = ReadInputs(options);
+  if (!inputs.ok()) return inputs.status();
   std::optional<TemporaryDirectory> temporary;
   if (config.data_directory.empty()) {
     absl::StatusOr<TemporaryDirectory> created = TemporaryDirectory::Create();
@@ -202,7 +242,7 @@ absl::StatusOr<Json> RunEval(Config config, const EvalOptions& options,
   if (!runtime.ok()) return runtime.status();
   const std::string collection = EvalCollection(options.dataset);
   const absl::StatusOr<IndexReport> index =
-      IndexDataset(**runtime, collection, files->corpus, progress, stop);
+      IndexDataset(**runtime, collection, inputs->corpus, progress, stop);
   if (!index.ok()) return index.status();
 
   Collected collected;
@@ -210,38 +250,47 @@ absl::StatusOr<Json> RunEval(Config config, const EvalOptions& options,
     collected.runs[name];
   }
   uint64_t done = 0;
-  for (const DatasetQuery& query : *queries) {
+  for (const DatasetQuery& query : inputs->queries) {
     if (stop.stop_requested()) return absl::CancelledError("interrupted");
     if (IsAskable(query)) {
       const absl::Status status =
           RunQuery(**runtime, collection, query, options, stop, &collected);
       if (!status.ok()) return status;
     }
-    progress("Searching", ++done, queries->size());
+    progress("Searching", ++done, inputs->queries.size());
   }
+  absl::StatusOr<Answers> answers = Answers();
+  if (options.answers) {
+    v1::AnswerRequest request;
+    request.set_collection(FormatCollectionName(collection));
+    request.set_multi_hop(options.multi_hop);
+    answers = AskQuestions(**runtime, std::move(request), inputs->queries,
+                           inputs->qrels, inputs->unanswerable, progress, stop);
+  }
+  if (!answers.ok()) return answers.status();
   (*runtime)->Shutdown();
 
   if (!options.run_out.empty()) {
     const absl::Status status = WriteRuns(collected.runs, options.run_out);
     if (!status.ok()) return status;
   }
+  EvalResult result = std::move(inputs->result);
+  result.rows = index->rows;
+  AddRuns(collected.runs, inputs->qrels, &result);
+  const size_t missing =
+      EvaluateRun(ToRankings(collected.runs["fused"]), inputs->qrels).missing;
   Json report = {{"dataset", options.dataset},
-                 {"queries", queries->size()},
+                 {"queries", inputs->queries.size()},
                  {"degraded_queries", collected.degraded},
-                 {"index", IndexJson(*index)}};
-  for (const char* name : {"bm25", "dense", "rrf", "fused", "reranked"}) {
-    const auto run = collected.runs.find(name);
-    if (run == collected.runs.end()) continue;
-    const RunEvaluation evaluation =
-        EvaluateRun(ToRankings(run->second), *qrels);
-    report["judged"] = evaluation.judged;
-    report["missing"] = evaluation.missing;
-    report["runs"][name] = ToJson(evaluation.mean);
-  }
+                 {"index", IndexJson(*index)},
+                 {"judged", result.queries.size()},
+                 {"missing", missing}};
   for (const auto& [stage, samples] : collected.stages) {
     report["latency_ms"][stage] = ToJson(ComputePercentiles(samples));
   }
-  return report;
+  if (options.answers) report["answers"] = std::move(answers->report);
+  return Finish(*inputs, result, answers->questions, options,
+                std::move(report));
 }
 
 }  // namespace braid::services

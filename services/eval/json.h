@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "services/eval/metrics.h"
+#include "services/eval/significance.h"
 #include "services/eval/statistics.h"
 
 namespace braid::services {
@@ -19,9 +20,18 @@ inline Json ToJson(const Percentiles& percentiles) {
 }
 
 inline Json ToJson(const RankingMetrics& metrics) {
-  return {{"ndcg@10", metrics.ndcg_10}, {"recall@100", metrics.recall_100},
-          {"mrr@10", metrics.mrr_10},   {"hits@4", metrics.hits_4},
-          {"hits@10", metrics.hits_10}, {"map@10", metrics.map_10}};
+  Json json;
+  for (const MetricField& field : MetricFields()) {
+    json[field.name] = metrics.*field.value;
+  }
+  return json;
+}
+
+// The difference of means, its 95 % interval, p, and how many queries changed.
+inline Json ToJson(const PairedDifference& difference) {
+  return {{"delta", difference.mean},         {"low", difference.interval.low},
+          {"high", difference.interval.high}, {"p", difference.p},
+          {"better", difference.better},      {"worse", difference.worse}};
 }
 
 }  // namespace braid::services

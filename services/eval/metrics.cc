@@ -13,6 +13,17 @@ constexpr size_t kRecallDepth = 100;
 constexpr size_t kMrrDepth = 10;
 constexpr size_t kMapDepth = 10;
 
+constexpr MetricField kFields[] = {
+    {"ndcg@10", "nDCG@10", &RankingMetrics::ndcg_10},
+    {"recall@50", "Recall@50", &RankingMetrics::recall_50},
+    {"recall@100", "Recall@100", &RankingMetrics::recall_100},
+    {"mrr@10", "MRR@10", &RankingMetrics::mrr_10},
+    {"hits@4", "Hits@4", &RankingMetrics::hits_4},
+    {"hits@10", "Hits@10", &RankingMetrics::hits_10},
+    {"all@10", "All@10", &RankingMetrics::all_10},
+    {"map@10", "MAP@10", &RankingMetrics::map_10},
+};
+
 // Rank counts from 1.
 double Discount(size_t rank) {
   return std::log2(static_cast<double>(rank) + 1.0);
@@ -31,16 +42,20 @@ double IdealGain(const Judgements& judgements) {
   return ideal;
 }
 
-}  // namespace
-
-RankingMetrics EvaluateRanking(absl::Span<const std::string> ranking,
-                               const Judgements& judgements) {
-  RankingMetrics metrics;
-  const size_t relevant = static_cast<size_t>(
+size_t CountRelevant(const Judgements& judgements) {
+  return static_cast<size_t>(
       std::count_if(judgements.begin(), judgements.end(),
                     [](const auto& entry) { return entry.second > 0; }));
-  if (relevant == 0) return metrics;
+}
 
+QueryScores ScoreRanking(absl::Span<const std::string> ranking,
+                         const Judgements& judgements) {
+  QueryScores scores;
+  RankingMetrics& metrics = scores.metrics;
+  const size_t relevant = CountRelevant(judgements);
+  if (relevant == 0) return scores;
+
+  const double share = 1.0 / static_cast<double>(relevant);
   double gain = 0;
   double reciprocal_sum = 0;
   size_t found = 0;
@@ -52,51 +67,67 @@ RankingMetrics EvaluateRanking(absl::Span<const std::string> ranking,
     const auto judged = judgements.find(document);
     if (judged == judgements.end() || judged->second <= 0) continue;
     ++found;
+    const double recall = static_cast<double>(found) * share;
+    if (found == 1) scores.first_relevant = rank;
     if (rank <= kNdcgDepth) gain += judged->second / Discount(rank);
     if (rank <= kMapDepth) reciprocal_sum += 1.0 / static_cast<double>(rank);
     if (rank <= 4) metrics.hits_4 = 1;
     if (rank <= 10) metrics.hits_10 = 1;
+    if (rank <= 10 && found == relevant) metrics.all_10 = 1;
+    if (rank <= 50) metrics.recall_50 = recall;
+    metrics.recall_100 = recall;
     if (found == 1 && rank <= kMrrDepth) {
       metrics.mrr_10 = 1.0 / static_cast<double>(rank);
     }
   }
   metrics.ndcg_10 = gain / IdealGain(judgements);
-  metrics.recall_100 =
-      static_cast<double>(found) / static_cast<double>(relevant);
   metrics.map_10 =
       reciprocal_sum / static_cast<double>(std::min(relevant, kMapDepth));
-  return metrics;
+  return scores;
+}
+
+}  // namespace
+
+absl::Span<const MetricField> MetricFields() { return kFields; }
+
+RankingMetrics EvaluateRanking(absl::Span<const std::string> ranking,
+                               const Judgements& judgements) {
+  return ScoreRanking(ranking, judgements).metrics;
+}
+
+std::vector<std::string> JudgedQueries(const Qrels& qrels) {
+  std::vector<std::string> judged;
+  for (const auto& [query, judgements] : qrels) {
+    if (CountRelevant(judgements) > 0) judged.push_back(query);
+  }
+  return judged;
 }
 
 RunEvaluation EvaluateRun(const Rankings& run, const Qrels& qrels) {
   RunEvaluation evaluation;
-  RankingMetrics& sum = evaluation.mean;
-  for (const auto& [query, judgements] : qrels) {
-    const bool has_relevant =
-        std::any_of(judgements.begin(), judgements.end(),
-                    [](const auto& entry) { return entry.second > 0; });
-    if (!has_relevant) continue;
+  for (const std::string& query : JudgedQueries(qrels)) {
     ++evaluation.judged;
     const auto ranking = run.find(query);
     if (ranking == run.end()) {
       ++evaluation.missing;
+      evaluation.scores.emplace_back();
       continue;
     }
-    const RankingMetrics one = EvaluateRanking(ranking->second, judgements);
-    sum.ndcg_10 += one.ndcg_10;
-    sum.recall_100 += one.recall_100;
-    sum.mrr_10 += one.mrr_10;
-    sum.hits_4 += one.hits_4;
-    sum.hits_10 += one.hits_10;
-    sum.map_10 += one.map_10;
+    evaluation.scores.push_back(ScoreRanking(ranking->second, qrels.at(query)));
   }
-  if (evaluation.judged == 0) return evaluation;
-  const double count = static_cast<double>(evaluation.judged);
-  for (double* value : {&sum.ndcg_10, &sum.recall_100, &sum.mrr_10, &sum.hits_4,
-                        &sum.hits_10, &sum.map_10}) {
-    *value /= count;
-  }
+  evaluation.mean = MeanMetrics(evaluation.scores);
   return evaluation;
+}
+
+RankingMetrics MeanMetrics(absl::Span<const QueryScores> scores) {
+  RankingMetrics mean;
+  if (scores.empty()) return mean;
+  for (const MetricField& field : kFields) {
+    double sum = 0;
+    for (const QueryScores& one : scores) sum += one.metrics.*field.value;
+    mean.*field.value = sum / static_cast<double>(scores.size());
+  }
+  return mean;
 }
 
 }  // namespace braid::services

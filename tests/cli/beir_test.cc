@@ -12,6 +12,7 @@
 namespace braid::services {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 class BeirTest : public testing::Test {
@@ -93,6 +94,54 @@ TEST_F(BeirTest, NamesFileAndLineOfABadRow) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad;
     EXPECT_THAT(std::string(status.message()), HasSubstr("corpus.jsonl:2: "));
   }
+}
+
+TEST_F(BeirTest, ReadsTypesAndAnswersOfQueries) {
+  const auto queries = ReadQueries(Write(
+      "queries.jsonl",
+      R"({"_id":"1","text":"a","metadata":{"type":"nl","answers":["x","y"]}})"
+      "\n"
+      R"({"_id":"2","text":"b"})"
+      "\n"
+      R"({"_id":"3","text":"c","metadata":{"type":7,"answers":null}})"
+      "\n"
+      R"({"_id":"4","text":"d","metadata":null})"));
+  ASSERT_TRUE(queries.ok()) << queries.status();
+  ASSERT_EQ(queries->size(), 4u);
+  EXPECT_EQ((*queries)[0].type, "nl");
+  EXPECT_EQ((*queries)[0].answers, (std::vector<std::string>{"x", "y"}));
+  for (size_t i = 1; i < 4; ++i) {
+    EXPECT_EQ((*queries)[i].type, "");
+    EXPECT_TRUE((*queries)[i].answers.empty());
+  }
+}
+
+TEST_F(BeirTest, NamesFileAndLineOfABadQuery) {
+  const std::string good = "{\"_id\":\"1\",\"text\":\"x\"}\n";
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"_id":"2"})", "\"text\""},
+      {R"({"text":"x"})", "\"_id\""},
+      {R"({"_id":"1","text":"again"})", "second query"},
+      {R"({"_id":"2","text":"x","metadata":{"answers":"y"}})", "answers"},
+      {R"({"_id":"2","text":"x","metadata":{"answers":[1]}})", "answers"},
+      {"[", "not a JSON object"}};
+  for (const auto& [bad, says] : cases) {
+    const auto queries = ReadQueries(Write("queries.jsonl", good + bad + "\n"));
+    EXPECT_EQ(queries.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(queries.status().message()),
+                AllOf(HasSubstr("queries.jsonl:2: "), HasSubstr(says)));
+  }
+}
+
+TEST_F(BeirTest, JudgementsHaveAFingerprint) {
+  const Qrels one = {{"q", {{"a", 1}, {"b", 2}}}};
+  EXPECT_EQ(JudgementsFingerprint(one),
+            JudgementsFingerprint(
+                *ReadQrels(Write("qrels.tsv", "q\tb\t2\nq\ta\t1\n"))));
+  EXPECT_NE(JudgementsFingerprint(one),
+            JudgementsFingerprint({{"q", {{"a", 1}, {"b", 1}}}}));
+  EXPECT_NE(JudgementsFingerprint({{"q1", {{"2", 3}}}}),
+            JudgementsFingerprint({{"q", {{"12", 3}}}}));
 }
 
 TEST_F(BeirTest, StopsWhenToldTo) {

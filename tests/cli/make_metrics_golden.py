@@ -6,14 +6,14 @@
 
 Only the order of a ranking counts, so trec_eval gets scores that fall with the
 rank. MAP@10 is not trec_eval's: it is written out below as in the MultiHop-RAG
-paper's own script."""
+paper's own script. All@10 is trec_eval's recall at 10 where that is 1."""
 import json
 import random
 import sys
 
 import pytrec_eval
 
-MEASURES = {"ndcg_cut.10", "recall.100", "recip_rank", "success.4,10"}
+MEASURES = {"ndcg_cut.10", "recall.10,50,100", "recip_rank", "success.4,10"}
 
 
 def expected(run, qrels):
@@ -21,7 +21,7 @@ def expected(run, qrels):
     evaluator = pytrec_eval.RelevanceEvaluator({q: qrels[q] for q in judged}, MEASURES)
     found = evaluator.evaluate(
         {q: {d: float(-i) for i, d in enumerate(run[q])} for q in judged if run.get(q)})
-    names = ["ndcg@10", "recall@100", "mrr@10", "hits@4", "hits@10", "map@10"]
+    names = ["ndcg@10", "recall@50", "recall@100", "mrr@10", "hits@4", "hits@10", "all@10", "map@10"]
     total = dict.fromkeys(names, 0.0)
     for q in judged:
         if q not in found:
@@ -29,10 +29,12 @@ def expected(run, qrels):
         gold = {d for d, score in qrels[q].items() if score > 0}
         ranks = [i for i, d in enumerate(run[q][:10], 1) if d in gold]
         total["ndcg@10"] += found[q]["ndcg_cut_10"]
+        total["recall@50"] += found[q]["recall_50"]
         total["recall@100"] += found[q]["recall_100"]
         total["mrr@10"] += found[q]["recip_rank"] if ranks else 0.0
         total["hits@4"] += found[q]["success_4"]
         total["hits@10"] += found[q]["success_10"]
+        total["all@10"] += found[q]["recall_10"] == 1.0
         total["map@10"] += sum(1 / r for r in ranks) / min(len(gold), 10)
     return {"judged": len(judged),
             "missing": sum(q not in run for q in judged),

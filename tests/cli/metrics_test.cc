@@ -23,12 +23,11 @@ TEST(Metrics, EqualsTrecEval) {
     EXPECT_EQ(got.judged, expected["judged"].get<size_t>());
     EXPECT_EQ(got.missing, expected["missing"].get<size_t>());
     const auto& mean = expected["mean"];
-    EXPECT_NEAR(got.mean.ndcg_10, mean["ndcg@10"].get<double>(), 1e-9);
-    EXPECT_NEAR(got.mean.recall_100, mean["recall@100"].get<double>(), 1e-9);
-    EXPECT_NEAR(got.mean.mrr_10, mean["mrr@10"].get<double>(), 1e-9);
-    EXPECT_NEAR(got.mean.hits_4, mean["hits@4"].get<double>(), 1e-9);
-    EXPECT_NEAR(got.mean.hits_10, mean["hits@10"].get<double>(), 1e-9);
-    EXPECT_NEAR(got.mean.map_10, mean["map@10"].get<double>(), 1e-9);
+    ASSERT_EQ(mean.size(), MetricFields().size());
+    for (const MetricField& field : MetricFields()) {
+      EXPECT_NEAR(got.mean.*field.value, mean[field.name].get<double>(), 1e-9)
+          << field.name;
+    }
   }
 }
 
@@ -41,6 +40,27 @@ TEST(Metrics, RepeatedDocumentsCountOnce) {
   EXPECT_DOUBLE_EQ(got.ndcg_10, 1.0);
   EXPECT_DOUBLE_EQ(got.ndcg_10, expected.ndcg_10);
   EXPECT_DOUBLE_EQ(got.map_10, expected.map_10);
+}
+
+TEST(Metrics, KeepsTheScoresOfEveryJudgedQuery) {
+  const Qrels qrels = {{"a", {{"d1", 1}, {"d2", 1}}},
+                       {"b", {{"d1", 0}}},
+                       {"c", {{"d9", 2}}},
+                       {"d", {{"d1", 1}}}};
+  std::vector<std::string> deep;
+  for (int i = 0; i < 120; ++i) deep.push_back("x" + std::to_string(i));
+  deep[60] = "d9";
+  const RunEvaluation got = EvaluateRun(
+      {{"a", {"x", "d2", "d1"}}, {"b", {"d1"}}, {"c", deep}}, qrels);
+  EXPECT_EQ(JudgedQueries(qrels), (std::vector<std::string>{"a", "c", "d"}));
+  ASSERT_EQ(got.scores.size(), 3u);
+  EXPECT_EQ(got.scores[0].first_relevant, 2u);
+  EXPECT_EQ(got.scores[0].metrics.all_10, 1.0);
+  EXPECT_EQ(got.scores[1].first_relevant, 61u);
+  EXPECT_EQ(got.scores[1].metrics.recall_50, 0.0);
+  EXPECT_EQ(got.scores[1].metrics.recall_100, 1.0);
+  EXPECT_EQ(got.scores[2].first_relevant, 0u);  // missing
+  EXPECT_EQ(got.missing, 1u);
 }
 
 TEST(Percentiles, AreMeasuredValues) {

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "tests/e2e/braid_binary.h"
@@ -10,10 +13,12 @@ namespace braid::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr const char* kDataset = BRAID_SOURCE_DIR "/tests/data/beir";
-constexpr const char* kMetrics[] = {"ndcg@10", "recall@100", "mrr@10",
-                                    "hits@4",  "hits@10",    "map@10"};
+constexpr const char* kMetrics[] = {"ndcg@10", "recall@50", "recall@100",
+                                    "mrr@10",  "hits@4",    "hits@10",
+                                    "all@10",  "map@10"};
 
 // What trec_eval says of the runs: see make_eval_golden.py.
 TEST(Eval, EqualsTrecEval) {
@@ -39,6 +44,19 @@ TEST(Eval, EqualsTrecEval) {
                   golden[run][metric].get<double>(), 1e-6)
           << metric;
     }
+  }
+  // Against the better leg, from the same scores.
+  const Json& significance = report["significance"];
+  EXPECT_EQ(significance["against"], "dense");
+  ASSERT_EQ(significance["runs"].size(), 3u);
+  for (const char* metric : kMetrics) {
+    const Json& fused = significance["runs"]["fused"][metric];
+    EXPECT_NEAR(fused["delta"].get<double>(),
+                report["runs"]["fused"][metric].get<double>() -
+                    report["runs"]["dense"][metric].get<double>(),
+                1e-9)
+        << metric;
+    EXPECT_LE(fused["low"], fused["high"]);
   }
   for (const char* stage : {"bm25", "dense", "embed", "fuse", "total"}) {
     ASSERT_TRUE(report["latency_ms"].contains(stage)) << stage;
@@ -68,6 +86,220 @@ TEST(Eval, TakesOtherQueriesAndJudgements) {
   ASSERT_EQ(output.exit_code, 0) << output.err;
   EXPECT_EQ(output.LastJson()["judged"], 1);
   EXPECT_EQ(output.LastJson()["runs"]["bm25"]["mrr@10"], 1.0);
+}
+
+TEST(Eval, BreaksResultsDownByType) {
+  const ScratchDirectory scratch;
+  const std::string queries = scratch.Write(
+      "queries.jsonl",
+      "{\"_id\":\"x\",\"text\":\"slate roofs\","
+      "\"metadata\":{\"type\":\"stone/roof\"}}\n"
+      "{\"_id\":\"y\",\"text\":\"light and dark bands of gneiss\","
+      "\"metadata\":{\"type\":\"stone/band\"}}\n"
+      "{\"_id\":\"z\",\"text\":\"sourdough bread\","
+      "\"metadata\":{\"type\":\"food\"}}\n");
+  // The third is judged wrongly, so that the types differ.
+  const std::string qrels =
+      scratch.Write("qrels.tsv", "x\td5\t1\ny\td9\t1\nz\tabsent\t1\n");
+  const std::vector<std::string> arguments = {
+      "eval",    "--dataset", kDataset, "--queries",     queries,
+      "--qrels", qrels,       "--data", scratch / "data"};
+  std::vector<std::string> json = arguments;
+  json.push_back("--json");
+  const Output output = RunBraid(json);
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const Json types = output.LastJson()["types"];
+  ASSERT_EQ(types.size(), 2u) << types;
+  EXPECT_EQ(types["stone"]["queries"], 2);
+  EXPECT_EQ(types["stone"]["runs"]["fused"]["ndcg@10"], 1.0);
+  EXPECT_EQ(types["food"]["queries"], 1);
+  EXPECT_EQ(types["food"]["runs"]["fused"]["ndcg@10"], 0.0);
+
+  const Output table = RunBraid(arguments);
+  ASSERT_EQ(table.exit_code, 0) << table.err;
+  for (const char* word :
+       {"Recall@50", "All@10", "95 % interval", "food", "stone", "p99 ms"}) {
+    EXPECT_THAT(table.out, HasSubstr(word));
+  }
+}
+
+TEST(Eval, ComparesWithAnEarlierResult) {
+  const ScratchDirectory scratch;
+  const std::string result = scratch / "then.json";
+  const std::vector<std::string> eval = {"eval", "--dataset", kDataset,
+                                         "--data", scratch / "data"};
+  const auto run = [&eval](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), eval.begin(), eval.end());
+    return RunBraid(flags);
+  };
+  const Output first = run({"--out", result, "--out", scratch / "then.csv"});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const Json then = Json::parse(ReadFile(result), nullptr, false);
+  ASSERT_TRUE(then.is_object());
+  EXPECT_EQ(then["per_query"].size(), 6u);
+  EXPECT_EQ(then["per_query"][0]["text"],
+            "Which rock is limestone changed by heat?");
+  EXPECT_EQ(then["runs"].size(), 4u);
+  // A line for each query and run, and the names.
+  const std::string csv = ReadFile(scratch / "then.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 6 * 4 + 1);
+
+  // The same again: nothing changed, nothing fell.
+  const Output same = run({"--compare", result, "--max-drop", "0", "--json"});
+  EXPECT_EQ(same.exit_code, 0) << same.err;
+  const Json compare = same.LastJson()["compare"];
+  EXPECT_EQ(compare["final"]["ndcg@10"]["delta"], 0.0);
+  EXPECT_EQ(compare["final"]["ndcg@10"]["p"], 1.0);
+  EXPECT_TRUE(compare["improved"].empty());
+  EXPECT_TRUE(compare["worsened"].empty());
+
+  // As if it had been perfect: four of six are already, so the fall is the two.
+  Json better = then;
+  for (Json& query : better["per_query"]) {
+    query["runs"]["fused"]["ndcg@10"] = 1.0;
+    query["runs"]["fused"]["first_relevant"] = 1;
+  }
+  const std::string perfect = scratch.Write("perfect.json", better.dump());
+  const Output fell = run({"--compare", perfect, "--max-drop", "0.01"});
+  EXPECT_EQ(fell.exit_code, 1);
+  EXPECT_THAT(fell.err, HasSubstr("nDCG@10 of the fused run fell by 0.20"));
+  EXPECT_THAT(fell.err, HasSubstr("more than 0.01"));
+  // With their text, and the rank of the first relevant document.
+  EXPECT_THAT(fell.out, HasSubstr("worsened"));
+  EXPECT_THAT(fell.out, HasSubstr("rock made from lava"));
+  const Output told = run({"--compare", perfect, "--json"});
+  EXPECT_EQ(told.exit_code, 0) << "only --max-drop fails";
+  const Json worsened = told.LastJson()["compare"]["worsened"];
+  ASSERT_FALSE(worsened.empty());
+  // Judged, but not among the queries.
+  EXPECT_EQ(worsened[0]["query"], "q8");
+  EXPECT_EQ(worsened[0]["first_relevant_before"], 1);
+  EXPECT_EQ(worsened[0]["first_relevant_after"], 0);
+}
+
+TEST(Eval, AsksForAnswers) {
+  const ScratchDirectory scratch;
+  const std::string queries = scratch.Write(
+      "queries.jsonl",
+      "{\"_id\":\"x\",\"text\":\"What does slate cover?\",\"metadata\":{"
+      "\"answers\":[\"slate splits into thin sheets, and covers roofs\"]}}\n"
+      "{\"_id\":\"y\",\"text\":\"What does gneiss show?\",\"metadata\":{"
+      "\"answers\":[\"bands\",\"dark bands\"]}}\n");
+  // The answer to the second will cite what is not judged relevant.
+  const std::string qrels = scratch.Write("qrels.tsv", "x\td5\t1\ny\td12\t1\n");
+  const std::string unanswerable = scratch.Write(
+      "unanswerable.jsonl",
+      "{\"_id\":\"n\",\"text\":\"Who won the 1987 chess tournament in "
+      "Zanzibar?\",\"doc\":\"d1\"}\n");
+  const std::vector<std::string> arguments = {
+      "eval",           "--dataset",  kDataset, "--queries",
+      queries,          "--qrels",    qrels,    "--answers",
+      "--unanswerable", unanswerable, "--data", scratch / "data"};
+  std::vector<std::string> json = arguments;
+  json.insert(json.end(), {"--json", "--out", scratch / "result.json"});
+  const Output output = RunBraid(json);
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const Json answers = output.LastJson()["answers"];
+  EXPECT_EQ(answers["answerer"], "extractive");
+  EXPECT_EQ(answers["questions"], 3);
+  EXPECT_EQ(answers["with_gold"], 2);
+  EXPECT_EQ(answers["exact_match"], 0.5) << answers;
+  EXPECT_GT(answers["f1"], 0.5);
+  EXPECT_LT(answers["f1"], 1.0);
+  EXPECT_EQ(answers["contains"], 1.0);
+  EXPECT_EQ(answers["citations"]["recall"], 0.5);
+  EXPECT_GT(answers["citations"]["precision"], 0.0);
+  EXPECT_LT(answers["citations"]["precision"], 1.0);
+  EXPECT_EQ(answers["abstention"]["unanswerable"], 1);
+  EXPECT_EQ(answers["abstention"]["abstained"], 1);
+  EXPECT_EQ(answers["abstention"]["f1"], 1.0);
+  EXPECT_EQ(answers["abstain_reasons"]["no_support"], 1);
+  EXPECT_GT(answers["latency_ms"]["generate"]["p50"], 0.0);
+  const Json file =
+      Json::parse(ReadFile(scratch / "result.json"), nullptr, false);
+  const Json& questions = file["answers"]["per_question"];
+  ASSERT_EQ(questions.size(), 3u);
+  EXPECT_EQ(questions[0]["answer"],
+            "Slate splits into thin sheets and covers roofs.");
+  EXPECT_EQ(questions[2]["abstained"], true);
+
+  const Output table = RunBraid(arguments);
+  ASSERT_EQ(table.exit_code, 0) << table.err;
+  EXPECT_THAT(table.out, HasSubstr("answers by extractive"));
+  EXPECT_THAT(table.out, HasSubstr("abstentions"));
+
+  const Output bad = RunBraid(
+      {"eval", "--dataset", kDataset, "--answers", "--unanswerable", qrels});
+  EXPECT_EQ(bad.exit_code, 2);
+  EXPECT_THAT(bad.err, HasSubstr("qrels.tsv:1: "));
+}
+
+// Python's parser says whether it is XML, and what is in it.
+TEST(Eval, DrawsAPlot) {
+  const ScratchDirectory scratch;
+  // The name of the set is part of the title.
+  const std::string dataset = scratch / "a<b>&c";
+  std::filesystem::copy(kDataset, dataset,
+                        std::filesystem::copy_options::recursive);
+  const std::string plot = scratch / "runs.svg";
+  const Output output =
+      RunBraid({"eval", "--dataset", dataset, "--plot", plot, "--json"});
+  ASSERT_EQ(output.exit_code, 0) << output.err;
+  const std::string script =
+      scratch.Write("read.py",
+                    "import sys, xml.etree.ElementTree as tree\n"
+                    "root = tree.parse(sys.argv[1]).getroot()\n"
+                    "svg = '{http://www.w3.org/2000/svg}'\n"
+                    "assert root.tag == svg + 'svg', root.tag\n"
+                    "for text in root.iter(svg + 'text'): print(text.text)\n"
+                    "assert len(list(root.iter(svg + 'rect'))) == 5\n");
+  const std::string command =
+      "python3 '" + script + "' '" + plot + "' > '" + (scratch / "texts") + "'";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const std::string texts = ReadFile(scratch / "texts");
+  for (const char* text : {"a<b>&c", "bm25", "dense", "rrf", "fused"}) {
+    EXPECT_THAT(texts, HasSubstr(text));
+  }
+  char fused[16];
+  std::snprintf(fused, sizeof(fused), "%.4f",
+                output.LastJson()["runs"]["fused"]["ndcg@10"].get<double>());
+  EXPECT_THAT(texts, HasSubstr(fused));
+}
+
+TEST(Eval, RefusesResultsThatAreNone) {
+  const ScratchDirectory scratch;
+  const std::string queries = scratch.Write(
+      "queries.jsonl", "{\"_id\":\"x\",\"text\":\"slate roofs\"}\n");
+  const std::string qrels = scratch.Write("qrels.tsv", "x\td5\t1\n");
+  const std::string result = scratch / "other.json";
+  ASSERT_EQ(RunBraid({"eval", "--dataset", kDataset, "--queries", queries,
+                      "--qrels", qrels, "--out", result})
+                .exit_code,
+            0);
+  const std::vector<std::pair<std::vector<std::string>, const char*>> cases = {
+      {{"--compare", result}, "other.json: per_query: query \"q1\""},
+      {{"--compare", scratch / "absent.json"}, "absent.json: no such file"},
+      {{"--compare", scratch.Write("cut.json", "{\"format\":")}, "cut.json"},
+      {{"--compare", scratch.Write("list.json", "[]")}, "list.json"},
+      {{"--compare", scratch.Write("a.json", "{\"format\":\"braid-eval\"}")},
+       "a.json: version"},
+      {{"--out", scratch / "result.txt"}, ".json or .csv"},
+      {{"--plot", scratch / "plot.png"}, "must end in .svg"},
+      {{"--out", scratch / "absent/result.json"}, "there is no directory"}};
+  for (const auto& [flags, says] : cases) {
+    std::vector<std::string> arguments = {"eval", "--dataset", kDataset};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Output output = RunBraid(arguments);
+    EXPECT_NE(output.exit_code, 0) << says;
+    EXPECT_THAT(output.err, HasSubstr(says));
+    // Before anything was indexed.
+    EXPECT_THAT(output.err, Not(HasSubstr("Indexing")));
+    EXPECT_EQ(std::count(output.err.begin(), output.err.end(), '\n'), 1)
+        << output.err;
+  }
+  EXPECT_EQ(
+      RunBraid({"eval", "--dataset", kDataset, "--max-drop", "0.1"}).exit_code,
+      2);
 }
 
 TEST(Eval, NamesWhatIsMissing) {
