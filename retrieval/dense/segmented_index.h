@@ -122,7 +122,7 @@ class SegmentedIndex : public DenseIndex {
   mutable std::condition_variable changed_;
   std::vector<Entry> sealed_;
   Entry tail_;
-  FlatBuilder builder_;  // rows of tail_
+  FlatBuilder builder_;                               // rows of tail_
   absl::flat_hash_map<ChunkId, uint32_t> tail_rows_;  // live rows of builder_
   uint64_t next_number_ = 1;
   Manifest committed_;
