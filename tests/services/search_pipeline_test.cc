@@ -116,7 +116,7 @@ TEST_F(SearchPipelineTest, ASecondHopFindsWhatTheBestName) {
   view.AddChunk(8, "zz", "born elsewhere");
   view.titled = {{9, 5.0f}, {8, 4.0f}, {2, 1.0f}};
   view.bm25_score = 4.0f;
-  view.cosine = 0.25f;
+  view.cosine = 0.375f;
   backend_.result.bm25.hits = {{2, 16.0f}, {1, 6.0f}};
   backend_.result.dense.hits = {{2, 0.75f}, {1, 0.5f}};
   backend_.result.query_vector = {1, 0};
@@ -128,9 +128,9 @@ TEST_F(SearchPipelineTest, ASecondHopFindsWhatTheBestName) {
   query_.multi_hop = true;
   const auto twice = RunSearch(backend_, nullptr, query_);
   ASSERT_TRUE(twice.ok()) << twice.status();
-  // A third each: 2: 2/3 + 3/4; 1: 1/4 + 1/2; 9: 4/24 + 1/4 + 1/2.
+  // A third each: 2: 2/3 + 3/4; 1: 1/4 + 1/2; 9: 4/24 + 3/8 + 0.3.
   EXPECT_THAT(IdsOf(*twice), ElementsAre(2, 9, 1));
-  EXPECT_NEAR(twice->passages[1].score, (4.0 / 24 + 0.25 + 0.5) / 3, 1e-6);
+  EXPECT_NEAR(twice->passages[1].score, (4.0 / 24 + 0.375 + 0.3) / 3, 1e-6);
   ASSERT_EQ(twice->passages[1].fused.legs.size(), 3u);
   EXPECT_EQ(twice->passages[1].fused.legs[2].rank, 1u);
   EXPECT_FALSE(twice->passages[2].fused.legs[2].scored);
