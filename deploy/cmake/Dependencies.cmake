@@ -6,9 +6,9 @@ find_package(Protobuf CONFIG QUIET)
 if(NOT Protobuf_FOUND)
   find_package(Protobuf REQUIRED)
 endif()
+find_package(ZLIB REQUIRED)
 find_package(absl CONFIG REQUIRED)
 find_package(gRPC CONFIG REQUIRED)
-find_package(RocksDB CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -20,7 +20,6 @@ pkg_check_modules(EXPAT REQUIRED IMPORTED_TARGET expat)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(POPPLER REQUIRED IMPORTED_TARGET poppler-cpp)
 pkg_check_modules(TOMLPP REQUIRED IMPORTED_TARGET tomlplusplus)
-pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 if(BRAID_TESTS)
   find_package(GTest CONFIG REQUIRED)
   find_package(benchmark CONFIG REQUIRED)
@@ -36,11 +35,23 @@ add_library(braid_faiss SHARED IMPORTED GLOBAL)
 set_target_properties(braid_faiss PROPERTIES
   IMPORTED_LOCATION ${BRAID_FAISS_ROOT}/lib/libfaiss.so
   INTERFACE_INCLUDE_DIRECTORIES ${BRAID_FAISS_ROOT}/include)
-# In the build tree CMake points programs at the folder above. Installed, they
-# find all builds of FAISS beside them.
+
+set(BRAID_ROCKSDB_ROOT ${BRAID_CACHE}/rocksdb-10.4.2 CACHE PATH "RocksDB of deploy/setup")
+if(NOT EXISTS ${BRAID_ROCKSDB_ROOT}/lib/librocksdb.so)
+  message(FATAL_ERROR "RocksDB is not in ${BRAID_ROCKSDB_ROOT}: run ./deploy/setup first")
+endif()
+add_library(braid_rocksdb SHARED IMPORTED GLOBAL)
+set_target_properties(braid_rocksdb PROPERTIES
+  IMPORTED_LOCATION ${BRAID_ROCKSDB_ROOT}/lib/librocksdb.so
+  INTERFACE_INCLUDE_DIRECTORIES ${BRAID_ROCKSDB_ROOT}/include)
+
+# In the build tree CMake points programs at the two folders above. Installed,
+# they find RocksDB and all builds of FAISS beside them.
 set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib")
-install(DIRECTORY ${BRAID_FAISS_ROOT}/lib/ DESTINATION lib
-  USE_SOURCE_PERMISSIONS FILES_MATCHING PATTERN "*.so")
+foreach(root ${BRAID_FAISS_ROOT} ${BRAID_ROCKSDB_ROOT})
+  install(DIRECTORY ${root}/lib/ DESTINATION lib
+    USE_SOURCE_PERMISSIONS FILES_MATCHING PATTERN "*.so*")
+endforeach()
 
 # google/rpc/*.proto of the googleapis, for rich errors.
 set(BRAID_GOOGLEAPIS_ROOT ${BRAID_CACHE}/googleapis-1.76.0 CACHE PATH "googleapis of deploy/setup")

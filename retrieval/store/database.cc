@@ -59,9 +59,7 @@ rocksdb::ColumnFamilyOptions FamilyOptions(
   return options;
 }
 
-// RocksDB's own diary, LOG, ends the process (an assertion, in Debian's build)
-// when a line of it cannot be written and then another. What matters comes back
-// as a status.
+// Without RocksDB's own diary, LOG: what matters comes back as a status.
 class NoLog : public rocksdb::Logger {
  public:
   using rocksdb::Logger::Logv;
@@ -291,9 +289,9 @@ void Database::Close() {
 }
 
 // RocksDB replaces a log that could not be written when it resumes, but only if
-// a memtable holds something to be flushed; otherwise the next write would meet
-// the broken log and end the process (an assertion, in Debian's build). So
-// there is always something: a key that nobody reads, which needs no log.
+// a memtable holds something to be flushed; otherwise every further write would
+// meet the broken log. So there is always something: a key that nobody reads,
+// which needs no log.
 rocksdb::Status Database::KeepMemtableFilled() const {
   if (!memtable_sealed_->exchange(false)) return rocksdb::Status::OK();
   rocksdb::WriteOptions options;
@@ -341,6 +339,9 @@ absl::Status Database::Write(rocksdb::WriteBatch* batch, bool sync,
     // writes until it is opened again. So the disk is asked first.
     const rocksdb::Status room = ProbeDisk(db_->GetEnv(), directory_);
     if (!room.ok()) return FromRocksDb(room, what);
+    // A compaction that met the full disk would make the resumption that waits
+    // for its end fail.
+    if (db_->PauseBackgroundWork().ok()) (void)db_->ContinueBackgroundWork();
     const rocksdb::Status resumed = Resume();
     // Busy: RocksDB is trying by itself, for the same reason.
     if (resumed.IsBusy()) return FromRocksDb(failure_, what);

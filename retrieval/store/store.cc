@@ -318,9 +318,8 @@ class RocksStore : public Store {
     if (!counters->has_value()) return absl::OkStatus();
     braid::store::CountersRecord& changed = **counters;
     through = std::min<Sequence>(through, changed.last_sequence());
-    // One by one, not as a range: a compaction of nothing but deleted ranges
-    // ends the process if the disk fails meanwhile (an assertion, in Debian's
-    // build).
+    // One by one: a range that is deleted again and again from its growing
+    // begin slows down every read of the log until it is compacted.
     while (changed.truncated_through() < through) {
       const Sequence begin = changed.truncated_through() + 1;
       const Sequence end = std::min(through, begin + kTruncateBatch - 1);

@@ -46,7 +46,7 @@ class Verifier {
     const bool kept = db->DisableFileDeletions().ok();
     CheckFiles();
     CheckCollections();
-    if (kept) (void)db->EnableFileDeletions(/*force=*/false);
+    if (kept) (void)db->EnableFileDeletions();
     if (stop_.stop_requested()) return Cancelled();
     return std::move(report_);
   }

@@ -33,7 +33,8 @@ class FaultDiskTest : public ::testing::Test {
   void SetUp() override {
     std::filesystem::create_directory(path_);
     testing::WatchFiles(path_, 0, [this](const FileCall& call) {
-      if (full_ && Writes(call.operation)) {
+      if ((full_ || (full_for_tables_ && absl::EndsWith(call.path, ".sst"))) &&
+          Writes(call.operation)) {
         ++faults_;
         return FileFault{FileFault::Kind::kError, ENOSPC};
       }
@@ -62,6 +63,7 @@ class FaultDiskTest : public ::testing::Test {
   }
   void TearDown() override {
     full_ = false;
+    full_for_tables_ = false;
     one_in_ = 0;
     backend_.reset();
     testing::StopWatchingFiles();
@@ -137,6 +139,7 @@ class FaultDiskTest : public ::testing::Test {
   const std::string path_ = directory_.path("files");
   HashEncoder encoder_;
   std::atomic<bool> full_ = false;
+  std::atomic<bool> full_for_tables_ = false;
   std::atomic<uint64_t> one_in_ = 0;
   std::atomic<uint64_t> calls_ = 0;
   std::atomic<uint64_t> faults_ = 0;
@@ -181,6 +184,26 @@ TEST_F(FaultDiskTest, AFullDiskAtTheFirstWriteRecovers) {
       ASSERT_TRUE(absl::IsResourceExhausted(refused)) << refused;
     }
     full_ = false;
+    const absl::Status status = Put();
+    ASSERT_TRUE(status.ok()) << status;
+    ExpectWhole();
+    if (HasFatalFailure()) return;
+  }
+}
+
+// Some space came back, but not enough for what RocksDB must write to go on.
+TEST_F(FaultDiskTest, TooLittleSpaceToGoOnIsNotTheEnd) {
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 50; ++i) ASSERT_TRUE(Put().ok());
+    full_ = true;
+    ASSERT_TRUE(absl::IsResourceExhausted(Put()));
+    full_for_tables_ = true;
+    full_ = false;
+    for (int i = 0; i < 3; ++i) {
+      const absl::Status refused = Put();
+      ASSERT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+    }
+    full_for_tables_ = false;
     const absl::Status status = Put();
     ASSERT_TRUE(status.ok()) << status;
     ExpectWhole();
