@@ -33,6 +33,7 @@ int RunCommandLine(int argc, const char* const* argv) {
   AddEval(app, &common, &action);
   AddBench(app, &common, &action);
   AddModel(app, &common, &action);
+  AddKeys(app, &common, &action);
   AddBackup(app, &common, &action);
   AddRestore(app, &common, &action);
   AddDoctor(app, &common, &action);

@@ -21,6 +21,7 @@ void AddModel(CLI::App& app, CommonOptions* common, Action* action);
 void AddModelFetch(CLI::App* model, CommonOptions* common, Action* action);
 void AddBackup(CLI::App& app, CommonOptions* common, Action* action);
 void AddRestore(CLI::App& app, CommonOptions* common, Action* action);
+void AddKeys(CLI::App& app, CommonOptions* common, Action* action);
 void AddDoctor(CLI::App& app, CommonOptions* common, Action* action);
 
 }  // namespace braid::services::cli

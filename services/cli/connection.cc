@@ -1,13 +1,12 @@
 #include "services/cli/connection.h"
 
 #include <braid/v1/collection_service.grpc.pb.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 
 #include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "services/cli/client_channel.h"
 
 namespace braid::services::cli {
 namespace {
@@ -39,12 +38,9 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(
   }
 
   connection->target_ = connection->config_.address;
-  const Limits& limits = connection->config_.limits;
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(limits.max_send_message_bytes);
-  arguments.SetMaxSendMessageSize(limits.max_receive_message_bytes);
-  connection->channel_ = grpc::CreateCustomChannel(
-      connection->target_, grpc::InsecureChannelCredentials(), arguments);
+  auto channel = MakeClientChannel(connection->config_);
+  if (!channel.ok()) return channel.status();
+  connection->channel_ = *std::move(channel);
   // Refused connections are tried again until the timeout, so that a server
   // that is just starting is found.
   const auto deadline = std::chrono::system_clock::now() + kConnectTimeout;

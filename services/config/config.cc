@@ -1,5 +1,6 @@
 #include "services/config/config.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -31,6 +32,13 @@ const Setting* Find(absl::string_view table, absl::string_view key) {
   return nullptr;
 }
 
+bool IsTable(absl::string_view name) {
+  const absl::Span<const Setting> settings = Settings();
+  return std::any_of(
+      settings.begin(), settings.end(),
+      [name](const Setting& setting) { return setting.table == name; });
+}
+
 std::optional<SettingValue> ToValue(const toml::node& node) {
   if (const auto* text = node.as_string()) return text->get();
   if (const auto* integer = node.as_integer()) return integer->get();
@@ -43,12 +51,13 @@ absl::Status ApplyTable(const std::string& file, absl::string_view table_name,
                         const toml::table& table, Config* config) {
   for (auto&& [toml_key, node] : table) {
     const std::string key(toml_key.str());
-    if (table_name.empty() && key == "limits") {
-      const toml::table* limits = node.as_table();
-      if (limits == nullptr) {
-        return At(file, node.source(), "`limits` must be a table");
+    if (table_name.empty() && IsTable(key)) {
+      const toml::table* inner = node.as_table();
+      if (inner == nullptr) {
+        return At(file, node.source(),
+                  absl::StrCat("`", key, "` must be a table"));
       }
-      absl::Status status = ApplyTable(file, "limits", *limits, config);
+      absl::Status status = ApplyTable(file, key, *inner, config);
       if (!status.ok()) return status;
       continue;
     }

@@ -30,6 +30,36 @@ struct Config {
   absl::Duration history_retention = absl::Hours(24);
   int history_max_mb = 1024;
   std::string log_level = "info";
+  // host:port of a plaintext listener that answers health checks and nothing
+  // else, for probes; empty: none.
+  std::string health_address;
+
+  // [tls], of the server. PEM files, read again as they change. Without a
+  // certificate the server speaks plaintext.
+  std::string tls_certificate_file;  // with its chain
+  std::string tls_key_file;
+  // Client certificates signed by these are verified: optional or required.
+  std::string tls_client_ca_file;
+  std::string tls_client_certificates = "required";
+
+  // [auth]: who may call. See services/auth/access_file.h.
+  std::string auth_access_file;
+  std::string auth_jwks;  // file or https URL of a JWK set, for tokens
+  std::string auth_jwt_issuer;
+  std::string auth_jwt_audience;
+  std::string auth_jwt_groups_claim = "groups";
+  // What callers who show nothing may do, everywhere: none, reader, writer or
+  // admin. Empty: admin where there is nothing to show (no access file, no
+  // tokens), otherwise none.
+  std::string auth_anonymous;
+
+  // [client], of the verbs that talk to a server.
+  std::string client_tls = "off";  // on: the server's certificate is verified
+  std::string client_ca_file;      // PEM; empty for the system's
+  std::string client_certificate_file;
+  std::string client_key_file;
+  std::string client_api_key_file;  // a key or a token in its only line
+  std::string client_api_key;       // the same, from BRAID_CLIENT_API_KEY
   Limits limits;
 };
 

@@ -23,7 +23,7 @@ using SettingTarget =
                  double Limits::*, absl::Duration Limits::*>;
 
 struct Setting {
-  absl::string_view table;  // empty for the top level, else `limits`
+  absl::string_view table;  // empty for the top level
   absl::string_view key;
   SettingTarget target;
   double min = 0;  // of numbers; of durations, in seconds

@@ -194,9 +194,10 @@ class AdminService final : public v1::AdminService::CallbackService {
         response, services::Verify);
   }
   grpc::ServerWriteReactor<v1::BackupResponse>* Backup(
-      grpc::CallbackServerContext* context, const v1::BackupRequest*) override {
+      grpc::CallbackServerContext* context,
+      const v1::BackupRequest* request) override {
     return BackupStream::Start(
-        core_, &core_->lookups, context, "AdminService/Backup",
+        core_, &core_->lookups, context, "AdminService/Backup", *request,
         core_->limits.default_answer_deadline, services::Backup);
   }
 

@@ -90,7 +90,7 @@ class AnswerService final : public v1::AnswerService::CallbackService {
       const v1::AnswerRequest* request) override {
     // gRPC keeps the request until the stream is done.
     return AnswerStream::Start(
-        core_, &core_->answers, context, "AnswerService/Answer",
+        core_, &core_->answers, context, "AnswerService/Answer", *request,
         core_->limits.default_answer_deadline,
         [request](AnswerStream& stream) { return Produce(*request, stream); });
   }

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <random>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "grpc/grpc_security_constants.h"
 #include "services/server/errors.h"
 #include "services/server/resource_names.h"
 
@@ -15,6 +18,7 @@ namespace braid::services {
 namespace {
 
 constexpr char kRequestIdKey[] = "x-request-id";
+constexpr char kAuthorizationKey[] = "authorization";
 constexpr size_t kMaxRequestIdBytes = 64;
 
 // Searches compute: a few more threads than cores keep the cores busy while
@@ -41,6 +45,22 @@ std::string RequestId(const grpc::CallbackServerContext& context) {
   }
   thread_local std::mt19937_64 random{std::random_device{}()};
   return absl::StrFormat("%016x", random());
+}
+
+// Of the client certificate that the handshake has verified.
+std::vector<std::string> CertificateNames(
+    const grpc::CallbackServerContext& context) {
+  std::vector<std::string> names;
+  const auto auth = context.auth_context();
+  if (auth == nullptr || !auth->IsPeerAuthenticated()) return names;
+  for (const char* property :
+       {GRPC_X509_SAN_PROPERTY_NAME, GRPC_X509_CN_PROPERTY_NAME}) {
+    for (const grpc::string_ref& value : auth->FindPropertyValues(property)) {
+      names.emplace_back(value.data(), value.size());
+    }
+    if (!names.empty()) break;
+  }
+  return names;
 }
 
 bool IsServerFault(absl::StatusCode code) {
@@ -84,10 +104,14 @@ void CallTracker::StopAll() {
   for (Call* call : calls_) call->Shutdown();
 }
 
-ServerCore::ServerCore(Runtime* runtime_in, LogLevel level)
+ServerCore::ServerCore(Runtime* runtime_in, LogLevel level,
+                       std::unique_ptr<auth::Authenticator> authenticator_in)
     : runtime(runtime_in),
+      authenticator(std::move(authenticator_in)),
       limits(runtime_in->config().limits),
       log(level),
+      quotas({limits.max_calls_in_flight_per_caller,
+              limits.max_calls_per_second_per_caller}),
       operations(limits.max_finished_operations, /*clock=*/nullptr),
       searches(SearchThreads(limits), limits.max_concurrent_searches),
       answers(limits.max_concurrent_answers, limits.max_concurrent_answers),
@@ -113,9 +137,43 @@ Call::Call(ServerCore* core, grpc::CallbackServerContext* context,
       deadline_ - std::min(left / 10, core->limits.max_deadline_reserve);
   context->AddInitialMetadata(kRequestIdKey, request_id_);
   admitted_ = core->calls.Add(this);
+  if (admitted_.ok()) admitted_ = Authenticate();
 }
 
-Call::~Call() { core_->calls.Remove(this); }
+Call::~Call() {
+  if (counted_) core_->quotas.End(principal_.name);
+  core_->calls.Remove(this);
+}
+
+absl::Status Call::Authenticate() {
+  if (core_->authenticator == nullptr) {
+    principal_ = {"local", {{auth::Role::kAdmin, "*"}}};
+    return absl::OkStatus();
+  }
+  auth::Credentials credentials;
+  const auto& metadata = context_->client_metadata();
+  const auto header = metadata.find(kAuthorizationKey);
+  if (header != metadata.end()) {
+    credentials.authorization = {header->second.data(), header->second.size()};
+  }
+  credentials.certificate_names = CertificateNames(*context_);
+  auto principal = core_->authenticator->Authenticate(credentials);
+  if (!principal.ok()) {
+    return WithReason(principal.status(), "CREDENTIALS_REFUSED");
+  }
+  principal_ = *std::move(principal);
+  const absl::Duration wait = core_->quotas.Begin(
+      principal_.name,
+      absl::UnixEpoch() + absl::FromChrono(start_.time_since_epoch()));
+  if (wait > absl::ZeroDuration()) {
+    return WithRetry(WithReason(absl::ResourceExhaustedError(
+                                    "the caller's quota is used up"),
+                                "QUOTA_EXCEEDED"),
+                     wait);
+  }
+  counted_ = true;
+  return absl::OkStatus();
+}
 
 void Call::Stop(Reason reason) {
   Reason none = Reason::kNone;
@@ -202,6 +260,7 @@ void Call::Log(const absl::Status& status) const {
                       {"status", "OK"},
                       {"elapsed_ms", elapsed_ms},
                       {"request_id", request_id_},
+                      {"caller", principal_.name},
                       {"peer", context_->peer()}});
     return;
   }
@@ -210,6 +269,7 @@ void Call::Log(const absl::Status& status) const {
                     {"status", CodeName(status.code())},
                     {"elapsed_ms", elapsed_ms},
                     {"request_id", request_id_},
+                    {"caller", principal_.name},
                     {"peer", context_->peer()},
                     {"message", std::string(status.message())}});
 }

@@ -18,8 +18,12 @@
 #include "absl/time/time.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/status.h"
+#include "services/auth/authenticator.h"
+#include "services/auth/principal.h"
+#include "services/auth/quotas.h"
 #include "services/limits.h"
 #include "services/runtime.h"
+#include "services/server/access_rules.h"
 #include "services/server/log.h"
 #include "services/server/operations.h"
 #include "services/server/work_pool.h"
@@ -54,11 +58,16 @@ class CallTracker {
 // What the services of one server share. The pools come last: destroying them
 // joins threads that may use everything above.
 struct ServerCore {
-  ServerCore(Runtime* runtime, LogLevel level);
+  // Without an authenticator every caller may do everything: the server inside
+  // a tool, on the tool's own data.
+  ServerCore(Runtime* runtime, LogLevel level,
+             std::unique_ptr<auth::Authenticator> authenticator);
 
   Runtime* const runtime;
+  const std::unique_ptr<auth::Authenticator> authenticator;  // or null
   const Limits& limits;
   const Logger log;
+  auth::Quotas quotas;
   CallTracker calls;
   OperationRegistry operations;
   WorkPool searches;
@@ -79,8 +88,17 @@ class Call {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
-  // Not OK when the server is shutting down: end the call with it.
+  // Not OK when the server is shutting down (UNAVAILABLE), when the caller is
+  // not known (UNAUTHENTICATED) or over its quota (RESOURCE_EXHAUSTED with
+  // RetryInfo): end the call with it.
   const absl::Status& admitted() const { return admitted_; }
+  // As admitted(), and PERMISSION_DENIED if the caller's roles do not allow
+  // `request`. Every call asks this before it does anything.
+  template <typename Request>
+  absl::Status Admit(const Request& request) const {
+    return admitted_.ok() ? Check(AccessOf(request), principal_) : admitted_;
+  }
+  const auth::Principal& principal() const { return principal_; }
 
   ServerCore& core() const { return *core_; }
   Runtime& runtime() const { return *core_->runtime; }
@@ -133,6 +151,7 @@ class Call {
     Call* call;
     void operator()() const { call->Stop(Reason::kOperationCancelled); }
   };
+  absl::Status Authenticate();
   void Stop(Reason reason);
   absl::Status ReasonStatus() const;
   void Log(const absl::Status& status) const;
@@ -146,6 +165,8 @@ class Call {
   absl::Time work_deadline_;
   std::atomic<Reason> reason_{Reason::kNone};
   std::stop_source stop_;
+  auth::Principal principal_;
+  bool counted_ = false;  // against its quota
   absl::Status admitted_;
   std::shared_ptr<Operation> operation_;
   // Last: gone before what it uses.

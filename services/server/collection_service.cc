@@ -69,10 +69,11 @@ absl::Status List(const Call& call, const v1::ListCollectionsRequest& request,
       [](const std::string& after, const retrieval::CollectionConfig& c) {
         return after < c.id;
       });
+  std::string last;  // of those that were listed: a token names no other
   for (; config != configs->end(); ++config) {
+    if (!call.principal().May(auth::Role::kReader, config->id)) continue;
     if (response->collections_size() == static_cast<int>(page->size)) {
-      response->set_next_page_token(
-          MakePageToken(kCollectionsPageScope, (config - 1)->id));
+      response->set_next_page_token(MakePageToken(kCollectionsPageScope, last));
       break;
     }
     absl::Status status = call.Alive();
@@ -85,6 +86,7 @@ absl::Status List(const Call& call, const v1::ListCollectionsRequest& request,
       continue;
     }
     if (!status.ok()) return status;
+    last = config->id;
   }
   return absl::OkStatus();
 }

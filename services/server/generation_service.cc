@@ -62,7 +62,7 @@ class GenerationService final : public v1::GenerationService::CallbackService {
       const v1::GenerateRequest* request) override {
     // gRPC keeps the request until the stream is done.
     return GenerateStream::Start(core_, &core_->answers, context,
-                                 "GenerationService/Generate",
+                                 "GenerationService/Generate", *request,
                                  core_->limits.default_answer_deadline,
                                  [request](GenerateStream& stream) {
                                    return Produce(*request, stream);

@@ -256,7 +256,8 @@ void IngestStream::Take(ByteBuffer* buffer) {
 
 absl::Status IngestStream::Submit(v1::IngestRequest* request) {
   if (!request->collection().empty() || collection_.empty()) {
-    absl::Status status = UseCollection(request->collection());
+    absl::Status status = call_->Admit(*request);
+    if (status.ok()) status = UseCollection(request->collection());
     if (!status.ok()) return status;
   }
   auto item = ParseInput(request, limits_);

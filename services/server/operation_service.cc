@@ -79,10 +79,14 @@ void ToProto(const OperationInfo& info, v1::Operation* proto) {
 // work pools are.
 class QuickCall final : public grpc::ServerUnaryReactor {
  public:
+  template <typename Request>
   QuickCall(ServerCore* core, grpc::CallbackServerContext* context,
-            absl::string_view rpc, const std::function<absl::Status()>& handler)
+            absl::string_view rpc, const Request& request,
+            const std::function<absl::Status(const Call& call)>& handler)
       : call_(core, context, rpc, core->limits.default_search_deadline) {
-    Finish(call_.End(call_.admitted().ok() ? handler() : call_.admitted()));
+    absl::Status status = call_.Admit(request);
+    if (status.ok()) status = handler(call_);
+    Finish(call_.End(status));
   }
   void OnDone() override { delete this; }
 
@@ -90,19 +94,42 @@ class QuickCall final : public grpc::ServerUnaryReactor {
   Call call_;
 };
 
-absl::StatusOr<std::shared_ptr<Operation>> Find(ServerCore* core,
+// One that the caller may not see is not there.
+absl::StatusOr<std::shared_ptr<Operation>> Find(const Call& call,
                                                 const std::string& name) {
-  const auto id = ParseOperation("name", name, core->limits);
+  const auto id = ParseOperation("name", name, call.limits());
   if (!id.ok()) return id.status();
-  auto found = core->operations.Find(*id);
+  auto found = call.core().operations.Find(*id);
+  if (found.ok() &&
+      !MaySeeOperation(call.principal(), (*found)->info().collection)) {
+    found = OperationRegistry::NotFound(*id);
+  }
   if (!found.ok()) return WithReason(found.status(), "OPERATION_NOT_FOUND");
   return found;
 }
 
-absl::Status List(ServerCore* core, const v1::ListOperationsRequest& request,
+absl::Status Cancel(const Call& call, const std::string& name,
+                    v1::Operation* proto) {
+  const auto operation = Find(call, name);
+  if (!operation.ok()) return operation.status();
+  if (!MayCancelOperation(call.principal(), (*operation)->info().collection)) {
+    return WithReason(
+        absl::PermissionDeniedError("to cancel this needs the role writer"),
+        "ROLE_MISSING", {{"role", "writer"}});
+  }
+  (*operation)->Cancel();
+  ToProto((*operation)->info(), proto);
+  return absl::OkStatus();
+}
+
+absl::Status List(const Call& call, const v1::ListOperationsRequest& request,
                   v1::ListOperationsResponse* response) {
-  const auto query = Parse(request, core->limits);
+  const ServerCore* const core = &call.core();
+  auto query = Parse(request, core->limits);
   if (!query.ok()) return query.status();
+  query->filter.visible = [&call](const std::string& collection) {
+    return MaySeeOperation(call.principal(), collection);
+  };
   // One more than fits says that there is a next page.
   const std::vector<OperationInfo> found =
       core->operations.List(query->filter, query->before, query->page_size + 1);
@@ -120,11 +147,10 @@ absl::Status List(ServerCore* core, const v1::ListOperationsRequest& request,
 
 using WatchStream = StreamCall<v1::WatchOperationResponse>;
 
-absl::Status Watch(ServerCore* core, const std::string& name,
-                   WatchStream& stream) {
-  const auto operation = Find(core, name);
-  if (!operation.ok()) return operation.status();
+absl::Status Watch(const std::string& name, WatchStream& stream) {
   const Call& call = stream.call();
+  const auto operation = Find(call, name);
+  if (!operation.ok()) return operation.status();
   for (OperationInfo info = (*operation)->info();;) {
     v1::WatchOperationResponse message;
     ToProto(info, message.mutable_operation());
@@ -150,33 +176,31 @@ class OperationService final : public v1::OperationService::CallbackService {
       grpc::CallbackServerContext* context,
       const v1::ListOperationsRequest* request,
       v1::ListOperationsResponse* response) override {
-    return new QuickCall(core_, context, "OperationService/ListOperations",
-                         [&] { return List(core_, *request, response); });
+    return new QuickCall(
+        core_, context, "OperationService/ListOperations", *request,
+        [&](const Call& call) { return List(call, *request, response); });
   }
   grpc::ServerUnaryReactor* GetOperation(
       grpc::CallbackServerContext* context,
       const v1::GetOperationRequest* request,
       v1::GetOperationResponse* response) override {
-    return new QuickCall(
-        core_, context, "OperationService/GetOperation", [&]() -> absl::Status {
-          const auto operation = Find(core_, request->name());
-          if (!operation.ok()) return operation.status();
-          ToProto((*operation)->info(), response->mutable_operation());
-          return absl::OkStatus();
-        });
+    return new QuickCall(core_, context, "OperationService/GetOperation",
+                         *request, [&](const Call& call) -> absl::Status {
+                           const auto operation = Find(call, request->name());
+                           if (!operation.ok()) return operation.status();
+                           ToProto((*operation)->info(),
+                                   response->mutable_operation());
+                           return absl::OkStatus();
+                         });
   }
   grpc::ServerUnaryReactor* CancelOperation(
       grpc::CallbackServerContext* context,
       const v1::CancelOperationRequest* request,
       v1::CancelOperationResponse* response) override {
     return new QuickCall(core_, context, "OperationService/CancelOperation",
-                         [&]() -> absl::Status {
-                           const auto operation = Find(core_, request->name());
-                           if (!operation.ok()) return operation.status();
-                           (*operation)->Cancel();
-                           ToProto((*operation)->info(),
-                                   response->mutable_operation());
-                           return absl::OkStatus();
+                         *request, [&](const Call& call) {
+                           return Cancel(call, request->name(),
+                                         response->mutable_operation());
                          });
   }
   grpc::ServerWriteReactor<v1::WatchOperationResponse>* WatchOperation(
@@ -185,8 +209,8 @@ class OperationService final : public v1::OperationService::CallbackService {
     // gRPC keeps the request until the stream is done.
     return WatchStream::Start(
         core_, &core_->watches, context, "OperationService/WatchOperation",
-        absl::InfiniteDuration(), [core = core_, request](WatchStream& stream) {
-          return services::Watch(core, request->name(), stream);
+        *request, absl::InfiniteDuration(), [request](WatchStream& stream) {
+          return services::Watch(request->name(), stream);
         });
   }
 

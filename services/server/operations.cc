@@ -23,7 +23,8 @@ bool Matches(const OperationRegistry::Filter& filter,
              const OperationInfo& info) {
   return (!filter.kind.has_value() || *filter.kind == info.kind) &&
          (!filter.state.has_value() || *filter.state == info.state) &&
-         (filter.collection.empty() || filter.collection == info.collection);
+         (filter.collection.empty() || filter.collection == info.collection) &&
+         (!filter.visible || filter.visible(info.collection));
 }
 
 }  // namespace
@@ -170,6 +171,10 @@ absl::StatusOr<std::shared_ptr<Operation>> OperationRegistry::Find(
       return found->second;
     }
   }
+  return NotFound(id);
+}
+
+absl::Status OperationRegistry::NotFound(absl::string_view id) {
   return absl::NotFoundError(
       absl::StrCat("there is no operation \"", id, "\", or none any more"));
 }

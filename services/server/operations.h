@@ -116,10 +116,14 @@ class OperationRegistry {
     std::optional<OperationKind> kind;
     std::optional<OperationState> state;
     std::string collection;  // empty for any
+    // Whether those of a collection (empty: of the server) are listed; null for
+    // all.
+    std::function<bool(const std::string& collection)> visible;
   };
   // The newest first, at most `limit`, with numbers below `before`.
   std::vector<OperationInfo> List(const Filter& filter, uint64_t before,
                                   size_t limit) const;
+  static absl::Status NotFound(absl::string_view id);
   // NOT_FOUND if there is none, or none any more.
   absl::StatusOr<std::shared_ptr<Operation>> Find(absl::string_view id) const;
 

@@ -22,7 +22,10 @@
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "grpcpp/support/channel_arguments.h"
+#include "services/auth/authenticator.h"
+#include "services/auth/principal.h"
 #include "services/server/call.h"
+#include "services/server/credentials.h"
 #include "services/server/health_service.h"
 #include "services/server/services.h"
 
@@ -71,11 +74,47 @@ void SetLimits(const Limits& limits, grpc::ServerBuilder* builder) {
   builder->SetResourceQuota(quota);
 }
 
+// As the configuration wants it.
+absl::StatusOr<std::unique_ptr<auth::Authenticator>> MakeAuthenticator(
+    const Config& config) {
+  auth::AuthOptions options;
+  options.access_file = config.auth_access_file;
+  options.jwks = config.auth_jwks;
+  options.jwt.issuer = config.auth_jwt_issuer;
+  options.jwt.audience = config.auth_jwt_audience;
+  options.jwt.groups_claim = config.auth_jwt_groups_claim;
+  if (!options.jwks.empty() &&
+      (options.jwt.issuer.empty() || options.jwt.audience.empty())) {
+    return absl::InvalidArgumentError(
+        "`auth.jwks` needs `auth.jwt_issuer` and `auth.jwt_audience`: a token "
+        "that was made for somebody else must not do here");
+  }
+  options.anonymous = auth::ParseRole(config.auth_anonymous);
+  if (config.auth_anonymous.empty() && options.access_file.empty() &&
+      options.jwks.empty()) {
+    options.anonymous = auth::Role::kAdmin;
+  }
+  options.on_reload = [log = Logger(ParseLogLevel(config.log_level))](
+                          const absl::Status& status, absl::string_view file) {
+    if (status.ok()) {
+      log.Write(LogLevel::kInfo, "reloaded", {{"file", std::string(file)}});
+    } else {
+      log.Write(LogLevel::kError, "not_reloaded",
+                {{"file", std::string(file)},
+                 {"message", std::string(status.message())}});
+    }
+  };
+  return auth::Authenticator::Create(std::move(options));
+}
+
 class ServerImpl final : public Server {
  public:
-  explicit ServerImpl(Runtime* runtime)
-      : core_(runtime, ParseLogLevel(runtime->config().log_level)),
-        health_(ServiceNames(), runtime->config().limits.max_health_watchers) {
+  ServerImpl(Runtime* runtime,
+             std::unique_ptr<auth::Authenticator> authenticator)
+      : core_(runtime, ParseLogLevel(runtime->config().log_level),
+              std::move(authenticator)),
+        health_(ServiceNames(), runtime->config().limits.max_health_watchers),
+        probes_(ServiceNames(), runtime->config().limits.max_health_watchers) {
     services_.push_back(MakeCollectionService(&core_));
     services_.push_back(MakeDocumentService(&core_));
     services_.push_back(MakeRetrievalService(&core_));
@@ -86,7 +125,10 @@ class ServerImpl final : public Server {
   }
   ~ServerImpl() override { Shutdown(absl::ZeroDuration()); }
 
-  absl::Status Listen(const std::string& address) {
+  absl::Status Listen(
+      const std::string& address,
+      const std::shared_ptr<grpc::ServerCredentials>& credentials,
+      const std::string& health_address) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
     SetLimits(core_.limits, &builder);
@@ -95,8 +137,7 @@ class ServerImpl final : public Server {
     builder.RegisterService(&health_);
     int port = 0;
     if (!address.empty()) {
-      builder.AddListeningPort(address, grpc::InsecureServerCredentials(),
-                               &port);
+      builder.AddListeningPort(address, credentials, &port);
     }
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || (!address.empty() && port == 0)) {
@@ -106,7 +147,12 @@ class ServerImpl final : public Server {
     if (absl::string_view host = address; absl::ConsumeSuffix(&host, ":0")) {
       address_ = absl::StrCat(host, ":", port);
     }
+    if (!health_address.empty()) {
+      absl::Status status = ListenForProbes(health_address);
+      if (!status.ok()) return status;
+    }
     health_.SetServing(true);
+    probes_.SetServing(true);
     if (!address_.empty()) {
       core_.log.Write(LogLevel::kInfo, "listening", {{"address", address_}});
     }
@@ -114,6 +160,20 @@ class ServerImpl final : public Server {
   }
 
   const std::string& address() const override { return address_; }
+
+  // The plaintext port that has the health service alone.
+  absl::Status ListenForProbes(const std::string& address) {
+    grpc::ServerBuilder builder;
+    SetLimits(core_.limits, &builder);
+    builder.RegisterService(&probes_);
+    int port = 0;
+    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
+    probe_server_ = builder.BuildAndStart();
+    if (probe_server_ == nullptr || port == 0) {
+      return absl::UnavailableError(absl::StrCat("cannot listen on ", address));
+    }
+    return absl::OkStatus();
+  }
 
   std::shared_ptr<grpc::Channel> InProcessChannel() override {
     grpc::ChannelArguments arguments;
@@ -129,6 +189,7 @@ class ServerImpl final : public Server {
     // The port stays open while calls drain, so that probes see NOT_SERVING and
     // new calls get an error that says why.
     health_.SetServing(false);
+    probes_.SetServing(false);
     core_.calls.StartDraining();
     bool idle = core_.calls.WaitUntilIdle(grace);
     if (!idle) {
@@ -136,6 +197,10 @@ class ServerImpl final : public Server {
       idle = core_.calls.WaitUntilIdle(kStopTime);
     }
     health_.CloseWatches();
+    probes_.CloseWatches();
+    if (probe_server_ != nullptr) {
+      probe_server_->Shutdown(absl::ToChronoTime(absl::Now() + kCloseTime));
+    }
     server_->Shutdown(absl::ToChronoTime(absl::Now() + kCloseTime));
     server_->Wait();
     core_.log.Write(LogLevel::kInfo, "shutdown",
@@ -146,8 +211,10 @@ class ServerImpl final : public Server {
   std::string address_;
   ServerCore core_;
   HealthService health_;
+  HealthService probes_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<grpc::Server> probe_server_;  // or null
   absl::Mutex shutdown_mutex_;
   bool down_ ABSL_GUARDED_BY(shutdown_mutex_) = false;
 };
@@ -156,8 +223,25 @@ class ServerImpl final : public Server {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     Runtime* runtime, const std::string& address) {
-  auto server = std::make_unique<ServerImpl>(runtime);
-  absl::Status status = server->Listen(address);
+  const Config& config = runtime->config();
+  // What has no address is a tool's own.
+  if (address.empty()) {
+    auto server = std::make_unique<ServerImpl>(runtime, nullptr);
+    absl::Status status =
+        server->Listen(address, grpc::InsecureServerCredentials(), "");
+    if (!status.ok()) return status;
+    return server;
+  }
+  absl::Status exposed = CheckExposure(config, address);
+  if (!exposed.ok()) return exposed;
+  auto credentials = MakeServerCredentials(config);
+  if (!credentials.ok()) return credentials.status();
+  auto authenticator = MakeAuthenticator(config);
+  if (!authenticator.ok()) return authenticator.status();
+  auto server =
+      std::make_unique<ServerImpl>(runtime, *std::move(authenticator));
+  absl::Status status =
+      server->Listen(address, *credentials, config.health_address);
   if (!status.ok()) return status;
   return server;
 }

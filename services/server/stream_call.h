@@ -31,14 +31,16 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
   using Producer = std::function<absl::Status(StreamCall& stream)>;
 
   // `default_timeout` is for callers that set no deadline.
+  template <typename Request>
   static grpc::ServerWriteReactor<Response>* Start(
       ServerCore* core, WorkPool* pool, grpc::CallbackServerContext* context,
-      absl::string_view rpc, absl::Duration default_timeout,
-      Producer producer) {
+      absl::string_view rpc, const Request& request,
+      absl::Duration default_timeout, Producer producer) {
     auto* self = new StreamCall(core, context, rpc, default_timeout,
                                 std::move(producer));
-    if (!self->call_.admitted().ok()) {
-      self->Complete(self->call_.admitted());
+    if (const absl::Status admitted = self->call_.Admit(request);
+        !admitted.ok()) {
+      self->Complete(admitted);
     } else if (!pool->TryRun([self](WorkPool::Slot slot) {
                  self->Run(std::move(slot));
                })) {

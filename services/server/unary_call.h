@@ -29,8 +29,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
                                          Response* response, Handler handler) {
     auto* self = new UnaryCall(core, context, rpc, request, response,
                                std::move(handler));
-    if (!self->call_.admitted().ok()) {
-      self->Finish(self->call_.End(self->call_.admitted()));
+    if (const absl::Status admitted = self->call_.Admit(*request);
+        !admitted.ok()) {
+      self->Finish(self->call_.End(admitted));
     } else if (!pool->TryRun([self](WorkPool::Slot slot) {
                  self->Run(std::move(slot));
                })) {

@@ -110,9 +110,14 @@ Output RunBraid(const std::vector<std::string>& arguments,
   return BraidProcess(arguments, input).Wait();
 }
 
-ServerProcess::ServerProcess(const std::string& data)
-    : process_(
-          {"serve", "--data", data, "--address", "127.0.0.1:0", "--json"}) {
+ServerProcess::ServerProcess(const std::string& data,
+                             const std::vector<std::string>& more)
+    : process_([&] {
+        std::vector<std::string> arguments = {
+            "serve", "--data", data, "--address", "127.0.0.1:0", "--json"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return arguments;
+      }()) {
   const auto deadline =
       std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (process_.Running() && std::chrono::steady_clock::now() < deadline) {

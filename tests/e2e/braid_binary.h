@@ -74,11 +74,12 @@ class BraidProcess {
 Output RunBraid(const std::vector<std::string>& arguments,
                 const std::string& input = "");
 
-// Starts `braid serve` on a free port and waits until it is ready. Empty
-// address if it is not within a minute.
+// Starts `braid serve` on a free port, with `more` arguments, and waits until
+// it is ready. Empty address if it is not within a minute.
 class ServerProcess {
  public:
-  explicit ServerProcess(const std::string& data);
+  explicit ServerProcess(const std::string& data,
+                         const std::vector<std::string>& more = {});
 
   const std::string& address() const { return address_; }
   BraidProcess& process() { return process_; }

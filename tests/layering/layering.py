@@ -40,7 +40,7 @@ WRAPPED = {
     "rocksdb/": ["retrieval/store"],
     "gumbo.h": ["retrieval/ingest"],
     "curl/": ["services/hub"],
-    "toml++/": ["services/config"],
+    "toml++/": ["services/auth", "services/config"],
     "grpc/": ["services"],
     "grpcpp/": ["services"],
     "google/": ["services"],

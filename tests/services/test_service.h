@@ -32,6 +32,8 @@ struct TestOptions {
   ScriptedGenerator::Script generator;  // empty: none
   std::string encoder_directory;        // empty: FakeEncoder
   std::function<absl::Time()> clock;    // of the store; null: absl::Now
+  // Last word on the configuration; null: none.
+  std::function<void(Config*)> configure;
   // Null: the local one, with its store.
   std::function<std::unique_ptr<retrieval::LocalBackend>()> backend;
 };
