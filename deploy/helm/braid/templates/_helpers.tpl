@@ -120,8 +120,8 @@ anonymous = {{ .anonymous | toJson }}
 {{- if and $tokens (not (and .auth.jwtIssuer .auth.jwtAudience)) -}}
 {{- fail "auth.jwtIssuer and auth.jwtAudience are needed where tokens are taken" -}}
 {{- end -}}
-{{- if and (or .auth.accessSecretName $tokens) (not .tls.secretName) -}}
-{{- fail "auth needs tls.secretName: keys and tokens must not travel in plain text" -}}
+{{- if and (or .auth.accessSecretName $tokens) (not (or .tls.secretName .tls.byNetwork)) -}}
+{{- fail "auth needs tls.secretName (or tls.byNetwork): keys and tokens must not travel in plain text" -}}
 {{- end -}}
 {{- if and .metrics.serviceMonitor.enabled (not .metrics.enabled) -}}
 {{- fail "metrics.serviceMonitor.enabled needs metrics.enabled" -}}
