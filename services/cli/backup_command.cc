@@ -138,6 +138,7 @@ void AddBackup(CLI::App& app, CommonOptions* common, Action* action) {
   verb->add_option("directory", *directory,
                    "Directory to make, on this machine; it is there only when "
                    "the backup is complete")
+      ->type_name("DIR")
       ->required();
   AddConnectionFlags(verb, common);
   verb->callback([directory, action] {
@@ -155,6 +156,7 @@ void AddRestore(CLI::App& app, CommonOptions* common, Action* action) {
                          "checksum; the indexes are built at the next start");
   auto options = std::make_shared<RestoreOptions>();
   verb->add_option("backup", options->backup, "Directory of `braid backup`")
+      ->type_name("DIR")
       ->required();
   AddBasicFlags(verb, common);
   verb->add_option("--data", common->data,

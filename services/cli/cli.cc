@@ -37,6 +37,8 @@ int RunCommandLine(int argc, const char* const* argv) {
   AddBackup(app, &common, &action);
   AddRestore(app, &common, &action);
   AddDoctor(app, &common, &action);
+  AddCompletion(app, &action);
+  AddMan(app, &action);
   // CLI11 reports through exceptions: they end here.
   try {
     app.parse(argc, argv);

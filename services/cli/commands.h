@@ -23,6 +23,10 @@ void AddBackup(CLI::App& app, CommonOptions* common, Action* action);
 void AddRestore(CLI::App& app, CommonOptions* common, Action* action);
 void AddKeys(CLI::App& app, CommonOptions* common, Action* action);
 void AddDoctor(CLI::App& app, CommonOptions* common, Action* action);
+// These two describe whatever `app` has when they run; it must live as long as
+// their actions.
+void AddCompletion(CLI::App& app, Action* action);
+void AddMan(CLI::App& app, Action* action);
 
 }  // namespace braid::services::cli
 

@@ -232,11 +232,30 @@ void PrintReport(const Json& report) {
 }
 
 struct DoctorOptions {
+  bool health = false;
   bool verify = false;
   bool no_repair = false;
 };
 
+// For probes: one cheap call, which needs no right to anything.
+ExitCode RunHealth(const Context& context) {
+  absl::StatusOr<std::unique_ptr<Connection>> connection =
+      Connection::Open(context);
+  if (!connection.ok()) return ReportError(connection.status());
+  Json report = {{"ok", false}, {"target", (*connection)->target()}};
+  const absl::Status status = CheckHealth(context, **connection, &report);
+  if (!status.ok()) return ReportError(status);
+  report["ok"] = report["health"] == "SERVING";
+  if (context.options.json) {
+    PrintJsonLine(report);
+  } else {
+    std::printf("%s\n", Text(report["health"]).c_str());
+  }
+  return report["ok"].get<bool>() ? kExitOk : kExitFailure;
+}
+
 ExitCode RunDoctor(const DoctorOptions& options, const Context& context) {
+  if (options.health) return RunHealth(context);
   std::optional<Json> check;
   if (options.verify && !context.options.data.empty()) {
     absl::StatusOr<std::optional<Json>> checked =
@@ -307,6 +326,9 @@ void AddDoctor(CLI::App& app, CommonOptions* common, Action* action) {
   verb->add_flag("--no-repair", options->no_repair,
                  "Only say what is damaged, and change nothing")
       ->needs(verify);
+  verb->add_flag("--health", options->health,
+                 "Only ask whether it serves: exits with 1 when it does not")
+      ->excludes(verify);
   AddConnectionFlags(verb, common);
   verb->callback([options, action] {
     *action = [options](const Context& context) {

@@ -355,6 +355,7 @@ void AddIngest(CLI::App& app, CommonOptions* common, Action* action) {
   auto options = std::make_shared<IngestOptions>();
   verb->add_option("paths", options->paths,
                    "Files, directories, globs, or - for standard input")
+      ->type_name("PATH")
       ->required();
   verb->add_option("--collection", options->collection,
                    "Collection; created if it is not there")

@@ -115,6 +115,7 @@ void Register(CLI::App* verb, CommonOptions* common, Action* action,
               Operation operation) {
   auto directory = std::make_shared<std::string>();
   verb->add_option("directory", *directory, "Hugging Face checkpoint directory")
+      ->type_name("DIR")
       ->required();
   AddBasicFlags(verb, common);
   verb->callback([directory, action, operation] {

@@ -361,6 +361,18 @@ TEST(CliIngest, MirrorsDeletionsAndForeseesThem) {
   EXPECT_THAT(empty.err, HasSubstr("no files"));
 }
 
+TEST(CliUsage, DescribesItself) {
+  const Output manual = RunBraid({"man"});
+  EXPECT_EQ(manual.exit_code, 0);
+  EXPECT_THAT(manual.out, HasSubstr(".SS braid documents get\n"));
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const Output completion = RunBraid({"completion", shell});
+    EXPECT_EQ(completion.exit_code, 0) << shell;
+    EXPECT_THAT(completion.out, HasSubstr("max-context-tokens")) << shell;
+  }
+  EXPECT_EQ(RunBraid({"completion", "tcsh"}).exit_code, 2);
+}
+
 TEST(CliUsage, ExitCodes) {
   EXPECT_EQ(RunBraid({}).exit_code, 2);
   EXPECT_EQ(RunBraid({"no-such-verb"}).exit_code, 2);

@@ -32,6 +32,10 @@ TEST(Serve, AnswersOtherProcessesAndEndsCleanlyOnSigterm) {
   const Output doctor =
       RunBraid({"doctor", "--verify", "--address", server.address(), "--json"});
   EXPECT_EQ(doctor.exit_code, 0) << doctor.err;
+  const Output health =
+      RunBraid({"doctor", "--health", "--address", server.address()});
+  EXPECT_EQ(health.exit_code, 0) << health.err;
+  EXPECT_EQ(health.out, "SERVING\n");
 
   // A second process cannot open the directory of the first.
   const Output locked = RunBraid({"doctor", "--data", scratch / "data"});
@@ -40,6 +44,9 @@ TEST(Serve, AnswersOtherProcessesAndEndsCleanlyOnSigterm) {
   server.process().Signal(SIGTERM);
   const Output ended = server.process().Wait();
   EXPECT_EQ(ended.exit_code, 0) << ended.err;
+  EXPECT_EQ(
+      RunBraid({"doctor", "--health", "--address", server.address()}).exit_code,
+      4);
 
   // What was acknowledged is there afterwards, searchable.
   const Output after =

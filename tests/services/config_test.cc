@@ -3,9 +3,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <regex>
 #include <set>
 #include <string>
+#include <type_traits>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "services/config/schema.h"
@@ -128,6 +132,63 @@ TEST_F(ConfigTest, DefaultAboveItsMaximumIsRefused) {
 TEST_F(ConfigTest, MissingFileIsNotFound) {
   EXPECT_EQ(LoadConfig("/no/such/braid.toml").status().code(),
             absl::StatusCode::kNotFound);
+}
+
+// The value of a setting in `config`, as something that can be compared.
+std::string ValueOf(const Setting& setting, const Config& config) {
+  const auto text = [](const auto& value) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>,
+                                 absl::Duration>) {
+      return absl::FormatDuration(value);
+    } else {
+      return absl::StrCat(value);
+    }
+  };
+  const auto read = [&](auto field) {
+    if constexpr (std::is_invocable_v<decltype(field), const Config&>) {
+      return text(std::invoke(field, config));
+    } else {
+      return text(std::invoke(field, config.limits));
+    }
+  };
+  return std::visit(read, setting.target);
+}
+
+// deploy/braid.toml shows every key with its default, as a comment where that
+// is all it has to say.
+TEST_F(ConfigTest, TheExampleNamesEveryKeyWithItsDefault) {
+  const std::string example = BRAID_SOURCE_DIR "/deploy/braid.toml";
+  const auto as_it_is = LoadConfig(example);
+  ASSERT_TRUE(as_it_is.ok()) << as_it_is.status();
+  EXPECT_EQ(as_it_is->data_directory, "/var/lib/braid");
+
+  std::ifstream in(example);
+  std::string line, table, content;
+  std::multiset<std::string> names;
+  const std::regex setting_line("#?([a-z_]+) = .*"),
+      table_line("#?\\[(\\w+)\\]");
+  while (std::getline(in, line)) {
+    std::smatch match;
+    if (std::regex_match(line, match, table_line)) {
+      table = match[1].str() + ".";
+    } else if (std::regex_match(line, match, setting_line)) {
+      names.insert(table + match[1].str());
+    } else {
+      EXPECT_TRUE(line.empty() || line.rfind("# ", 0) == 0 || line == "#")
+          << line;
+      continue;
+    }
+    absl::StrAppend(&content, line.substr(line[0] == '#' ? 1 : 0), "\n");
+  }
+  const auto defaults = Load(content);
+  ASSERT_TRUE(defaults.ok()) << defaults.status();
+  for (const Setting& setting : Settings()) {
+    EXPECT_EQ(names.count(setting.Name()), 1u) << setting.Name();
+    if (setting.Name() == "data_directory") continue;
+    EXPECT_EQ(ValueOf(setting, *defaults), ValueOf(setting, Config()))
+        << setting.Name();
+  }
+  EXPECT_EQ(names.size(), Settings().size());
 }
 
 // Every default lies in its own range, and names are unique.
