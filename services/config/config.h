@@ -49,9 +49,9 @@ struct Config {
   std::string auth_jwt_audience;
   std::string auth_jwt_groups_claim = "groups";
   // What callers who show nothing may do, everywhere: none, reader, writer or
-  // admin. Empty: admin where there is nothing to show (no access file, no
+  // admin. auto: admin where there is nothing to show (no access file, no
   // tokens), otherwise none.
-  std::string auth_anonymous;
+  std::string auth_anonymous = "auto";
 
   // [client], of the verbs that talk to a server.
   std::string client_tls = "off";  // on: the server's certificate is verified

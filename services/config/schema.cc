@@ -57,7 +57,7 @@ std::vector<Setting> MakeSettings() {
        &C::auth_anonymous,
        0,
        0,
-       {"none", "reader", "writer", "admin"}},
+       {"auto", "none", "reader", "writer", "admin"}},
       {"client", "tls", &C::client_tls, 0, 0, {"off", "on"}},
       {"client", "ca_file", &C::client_ca_file},
       {"client", "certificate_file", &C::client_certificate_file},

@@ -102,7 +102,7 @@ bool IsLocalAddress(const std::string& address) {
 absl::Status CheckExposure(const Config& config, const std::string& address) {
   const bool authenticates = !config.auth_access_file.empty() ||
                              !config.auth_jwks.empty() ||
-                             !config.auth_anonymous.empty();
+                             config.auth_anonymous != "auto";
   if (authenticates || IsLocalAddress(address)) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       "everybody who reaches ", address,

@@ -90,7 +90,7 @@ absl::StatusOr<std::unique_ptr<auth::Authenticator>> MakeAuthenticator(
         "that was made for somebody else must not do here");
   }
   options.anonymous = auth::ParseRole(config.auth_anonymous);
-  if (config.auth_anonymous.empty() && options.access_file.empty() &&
+  if (config.auth_anonymous == "auto" && options.access_file.empty() &&
       options.jwks.empty()) {
     options.anonymous = auth::Role::kAdmin;
   }

@@ -183,7 +183,7 @@ TEST(ExposureTest, TheNetworkNeedsARule) {
   }
   config.auth_anonymous = "admin";
   EXPECT_TRUE(CheckExposure(config, "0.0.0.0:1").ok());
-  config.auth_anonymous = "";
+  config.auth_anonymous = "auto";
   config.auth_access_file = "x";
   EXPECT_TRUE(CheckExposure(config, "0.0.0.0:1").ok());
 }
