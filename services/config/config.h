@@ -30,6 +30,15 @@ struct Config {
   absl::Duration history_retention = absl::Hours(24);
   int history_max_mb = 1024;
   std::string log_level = "info";
+  // host:port of the HTTP listener for /metrics, /healthz and /readyz; empty:
+  // none.
+  std::string metrics_address;
+  // Base URL of a collector for spans, over OTLP/HTTP, such as
+  // http://collector:4318; empty: none.
+  std::string otlp_endpoint;
+  // Of the calls that come without a trace of their caller's, so many begin one
+  // that is exported, 0 to 1.
+  double trace_sample_ratio = 1;
   Limits limits;
 };
 

@@ -28,6 +28,7 @@ std::unique_ptr<Runtime> MakeRuntime(const std::string& directory,
   config.threads = 2;
   config.limits = options.limits;
   config.parser_executable = BRAID_PARSER;
+  if (options.configure) options.configure(&config);
   if (!options.encoder_directory.empty()) {
     auto runtime = Runtime::Create(config);
     if (!runtime.ok()) {
