@@ -14,39 +14,43 @@ SpanExporter::SpanExporter(const SpanExporterOptions& options, SendSpans send)
 SpanExporter::~SpanExporter() { Close(absl::InfinitePast()); }
 
 void SpanExporter::Add(std::vector<Span> spans) {
-  absl::MutexLock lock(&mutex_);
-  const size_t room =
-      closed_
-          ? 0
-          : options_.max_queued - std::min(options_.max_queued, queue_.size());
-  const size_t taken = std::min(room, spans.size());
-  std::move(spans.begin(), spans.begin() + static_cast<ptrdiff_t>(taken),
-            std::back_inserter(queue_));
-  dropped_ += spans.size() - taken;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const size_t room = closed_
+                            ? 0
+                            : options_.max_queued -
+                                  std::min(options_.max_queued, queue_.size());
+    const size_t taken = std::min(room, spans.size());
+    std::move(spans.begin(), spans.begin() + static_cast<ptrdiff_t>(taken),
+              std::back_inserter(queue_));
+    dropped_ += spans.size() - taken;
+  }
+  changed_.notify_one();
 }
 
 void SpanExporter::Close(absl::Time deadline) {
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     closed_ = true;
     deadline_ = std::min(deadline_, deadline);
   }
-  absl::MutexLock lock(&join_mutex_);
+  changed_.notify_one();
+  const std::lock_guard<std::mutex> lock(join_mutex_);
   if (thread_.joinable()) thread_.join();
 }
 
 bool SpanExporter::GiveUp() {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   return closed_ && absl::Now() >= deadline_;
 }
 
 std::vector<Span> SpanExporter::TakeBatch() {
   std::vector<Span> batch;
-  absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(this, &SpanExporter::HasSomeOrClosed));
-  mutex_.AwaitWithTimeout(
-      absl::Condition(this, &SpanExporter::HasBatchOrClosed),
-      options_.interval);
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [this] { return closed_ || !queue_.empty(); });
+  changed_.wait_for(lock, absl::ToChronoNanoseconds(options_.interval), [this] {
+    return closed_ || queue_.size() >= options_.max_batch;
+  });
   if (closed_ && absl::Now() >= deadline_) {
     dropped_ += queue_.size();
     queue_.clear();
@@ -65,8 +69,9 @@ absl::Status SpanExporter::Send(absl::Span<const Span> batch) {
     if (!absl::IsUnavailable(status) || attempt >= options_.max_attempts) {
       return status;
     }
-    absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&closed_), delay);
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait_for(lock, absl::ToChronoNanoseconds(delay),
+                      [this] { return closed_; });
     if (closed_ && absl::Now() >= deadline_) return status;
     delay *= 2;
   }

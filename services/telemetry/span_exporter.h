@@ -3,16 +3,16 @@
 #define BRAID_SERVICES_TELEMETRY_SPAN_EXPORTER_H_
 
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <mutex>
 #include <thread>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "services/telemetry/span.h"
@@ -48,11 +48,11 @@ class SpanExporter {
   SpanExporter& operator=(const SpanExporter&) = delete;
 
   // Never blocks on the collector: spans that find no room are dropped.
-  void Add(std::vector<Span> spans) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Add(std::vector<Span> spans);
 
   // Sends what waits, without waiting between attempts, and ends the thread;
   // drops what is left at `deadline`. Later spans are dropped.
-  void Close(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Close(absl::Time deadline);
 
   // Since the start.
   uint64_t exported() const { return exported_; }
@@ -62,25 +62,20 @@ class SpanExporter {
   void Run();
   absl::Status Send(absl::Span<const Span> batch);
   // Empty at the end.
-  std::vector<Span> TakeBatch() ABSL_LOCKS_EXCLUDED(mutex_);
-  bool GiveUp() ABSL_LOCKS_EXCLUDED(mutex_);
-  bool HasSomeOrClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return closed_ || !queue_.empty();
-  }
-  bool HasBatchOrClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return closed_ || queue_.size() >= options_.max_batch;
-  }
+  std::vector<Span> TakeBatch();
+  bool GiveUp();
 
   const SpanExporterOptions options_;
   const SendSpans send_;
   std::atomic<uint64_t> exported_ = 0;
   std::atomic<uint64_t> dropped_ = 0;
   bool failing_ = false;  // of the thread alone
-  absl::Mutex mutex_;
-  std::deque<Span> queue_ ABSL_GUARDED_BY(mutex_);
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Time deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
-  absl::Mutex join_mutex_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Span> queue_;                        // under mutex_
+  bool closed_ = false;                           // under mutex_
+  absl::Time deadline_ = absl::InfiniteFuture();  // under mutex_
+  std::mutex join_mutex_;                         // held while joining
   std::thread thread_;
 };
 
