@@ -183,7 +183,8 @@ TEST_F(HttpServerTest, SurvivesWhatIsNoRequest) {
 TEST_F(HttpServerTest, RangesAreIgnored) {
   Start();
   std::string ranges = "bytes=0-";
-  while (ranges.size() < 15 << 10) ranges += ",0-";
+  // Longer lines than this the library refuses.
+  while (ranges.size() < 8000) ranges += ",0-";
   for (const char* name : {"Range", "rAnGe"}) {
     const std::string reply = Ask(absl::StrCat("GET /hello HTTP/1.1\r\n", name,
                                                ": ", ranges, "\r\n\r\n"));
