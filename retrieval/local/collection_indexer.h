@@ -45,6 +45,10 @@ class CollectionIndexer {
   // have. Errors as WaitForView, or why the check could not run.
   absl::StatusOr<IndexReport> Verify(bool repair, absl::Time deadline,
                                      const std::stop_token& stop);
+  // What each index has been given of the log so far; it may not be visible
+  // yet.
+  Sequence lexical_applied() const { return writer_.lexical_applied(); }
+  Sequence dense_applied() const { return writer_.dense_applied(); }
   // Null before the first.
   std::shared_ptr<const CollectionView> view() const;
 
@@ -71,7 +75,7 @@ class CollectionIndexer {
   const CollectionConfig config_;
   const absl::Duration interval_;
 
-  // Of the thread alone.
+  // Of the thread alone, but for what is said to be thread-safe.
   IndexWriter writer_;
   bool open_ = false;
   bool rebuilt_ = false;  // an index was discarded since the last view

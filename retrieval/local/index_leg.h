@@ -3,6 +3,7 @@
 #ifndef BRAID_RETRIEVAL_LOCAL_INDEX_LEG_H_
 #define BRAID_RETRIEVAL_LOCAL_INDEX_LEG_H_
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -23,8 +24,9 @@ namespace braid::retrieval {
 // the title does not count twice.
 std::string IndexedTitle(const Passage& passage);
 
-// Used by one thread at a time. Adding what is there and deleting what is not
-// does no harm, so any part of the log may be applied again.
+// Used by one thread at a time, but for applied(), which any may ask. Adding
+// what is there and deleting what is not does no harm, so any part of the log
+// may be applied again.
 class IndexLeg {
  public:
   virtual ~IndexLeg() = default;
@@ -66,7 +68,7 @@ class IndexLeg {
   virtual void Close() = 0;
 
   const std::string directory_;
-  Sequence applied_ = 0;
+  std::atomic<Sequence> applied_ = 0;
   bool rebuilding_ = false;
 };
 

@@ -52,6 +52,9 @@ class IndexWriter {
           damaged) const;
   // Empties these indexes: the next CatchUp builds them anew.
   absl::Status Discard(absl::Span<const std::string> names);
+  // What each index has been given of the log. Thread-safe.
+  Sequence lexical_applied() const { return lexical_->applied(); }
+  Sequence dense_applied() const { return dense_->applied(); }
   // Both indexes have everything up to here durably.
   Sequence committed() const;
 

@@ -246,6 +246,32 @@ class Backend : public LocalBackend {
     return report;
   }
 
+  IndexLag MeasureLag() override {
+    std::map<std::string, std::shared_ptr<Collection>> collections;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      collections = collections_;
+    }
+    const auto behind = [](Sequence newest, Sequence applied) {
+      return newest - std::min(newest, applied);
+    };
+    IndexLag lag;
+    lag.collections = collections.size();
+    const std::shared_ptr<const StoreSnapshot> snapshot = store_->snapshot();
+    for (const auto& [id, collection] : collections) {
+      // One of another encoder is not indexed here.
+      if (collection->indexer == nullptr) continue;
+      const absl::StatusOr<CollectionCounters> counters =
+          snapshot->Counters(id);
+      if (!counters.ok()) continue;
+      const Sequence newest = counters->last_sequence;
+      const CollectionIndexer& indexer = *collection->indexer;
+      lag.bm25 = std::max(lag.bm25, behind(newest, indexer.lexical_applied()));
+      lag.dense = std::max(lag.dense, behind(newest, indexer.dense_applied()));
+    }
+    return lag;
+  }
+
   absl::StatusOr<std::unique_ptr<Checkpoint>> CreateCheckpoint() override {
     if (shut_down()) return ShutDownError();
     return Checkpoint::Create(*store_, options_.directory);

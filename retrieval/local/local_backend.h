@@ -3,6 +3,7 @@
 #ifndef BRAID_RETRIEVAL_LOCAL_LOCAL_BACKEND_H_
 #define BRAID_RETRIEVAL_LOCAL_LOCAL_BACKEND_H_
 
+#include <cstddef>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -31,6 +32,15 @@ struct LocalBackendOptions {
   absl::Duration history_interval = absl::Minutes(1);
 };
 
+// How far the indexes are behind the store, in the collection that is the
+// furthest behind: from the newest entry of its log that the index has been
+// given to the newest there is. Numbers in between may be of other collections.
+struct IndexLag {
+  size_t collections = 0;
+  Sequence bm25 = 0;
+  Sequence dense = 0;
+};
+
 // Thread-safe. Each collection has one indexer thread that applies log entries
 // to both indexes and then publishes {lexical snapshot, dense snapshot, store
 // snapshot} as one immutable view: a search takes one view, so it never sees
@@ -57,6 +67,8 @@ class LocalBackend : public RetrievalBackend {
   virtual absl::StatusOr<DataReport> Verify(bool repair, absl::Time deadline,
                                             const std::stop_token& stop,
                                             const VerifyWatcher& progress) = 0;
+  // Reads a counter of every collection.
+  virtual IndexLag MeasureLag() = 0;
   // The store as of one moment, to be copied.
   virtual absl::StatusOr<std::unique_ptr<Checkpoint>> CreateCheckpoint() = 0;
   // Writes go straight to the store; the indexers pick them up from its log.

@@ -28,7 +28,12 @@ ExitCode RunServe(const Context& context) {
 
   const std::string& address = (*server)->address();
   if (context.options.json) {
-    PrintJsonLine({{"address", address}, {"pid", getpid()}});
+    Json ready = {{"address", address}, {"pid", getpid()}};
+    if (const std::string& metrics = (*server)->metrics_address();
+        !metrics.empty()) {
+      ready["metrics_address"] = metrics;
+    }
+    PrintJsonLine(ready);
   } else {
     std::printf("braid serves on %s\n", address.c_str());
     std::fflush(stdout);

@@ -33,6 +33,15 @@ struct Config {
   // host:port of a plaintext listener that answers health checks and nothing
   // else, for probes; empty: none.
   std::string health_address;
+  // host:port of the HTTP listener for /metrics, /healthz and /readyz; empty:
+  // none.
+  std::string metrics_address;
+  // Base URL of a collector for spans, over OTLP/HTTP, such as
+  // http://collector:4318; empty: none.
+  std::string otlp_endpoint;
+  // Of the calls that come without a trace of their caller's, so many begin one
+  // that is exported, 0 to 1.
+  double trace_sample_ratio = 1;
 
   // [tls], of the server. PEM files, read again as they change. Without a
   // certificate the server speaks plaintext.

@@ -18,9 +18,9 @@ namespace braid::services {
 
 // The field a setting lands in.
 using SettingTarget =
-    std::variant<std::string Config::*, int Config::*, absl::Duration Config::*,
-                 int Limits::*, uint32_t Limits::*, size_t Limits::*,
-                 double Limits::*, absl::Duration Limits::*>;
+    std::variant<std::string Config::*, int Config::*, double Config::*,
+                 absl::Duration Config::*, int Limits::*, uint32_t Limits::*,
+                 size_t Limits::*, double Limits::*, absl::Duration Limits::*>;
 
 struct Setting {
   absl::string_view table;  // empty for the top level

@@ -32,7 +32,11 @@ class AnswerRun {
  public:
   AnswerRun(Runtime& runtime, const AnswerQuery& query,
             const PipelineSink& sink)
-      : runtime_(runtime), query_(query), sink_(sink), clock_(begin_) {}
+      : runtime_(runtime),
+        query_(query),
+        sink_(sink),
+        begin_(query.search.begin.value_or(StageClock::Clock::now())),
+        clock_(begin_) {}
 
   absl::Status Run() {
     absl::Status status = Search();
@@ -269,7 +273,7 @@ class AnswerRun {
   Runtime& runtime_;
   const AnswerQuery& query_;
   const PipelineSink& sink_;
-  const StageClock::Clock::time_point begin_ = StageClock::Clock::now();
+  const StageClock::Clock::time_point begin_;
   const StageClock clock_;
 
   PipelineResult found_;

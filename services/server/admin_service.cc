@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -20,21 +18,13 @@
 #include "services/server/stream_call.h"
 #include "services/server/unary_call.h"
 #include "services/server/validate.h"
+#include "services/telemetry/process_figures.h"
 
 namespace braid::services {
 namespace {
 
 // Of a file in one message.
 constexpr size_t kBackupBytes = 128 << 10;
-
-// 0 where the system does not tell.
-uint64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  uint64_t total_pages = 0;
-  uint64_t resident_pages = 0;
-  if (!(statm >> total_pages >> resident_pages)) return 0;
-  return resident_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
 
 absl::Status GetInfo(const Call& call, const v1::GetServerInfoRequest&,
                      v1::GetServerInfoResponse* response) {
@@ -50,7 +40,7 @@ absl::Status GetInfo(const Call& call, const v1::GetServerInfoRequest&,
   }
   response->set_uptime_seconds(static_cast<uint64_t>(std::max<int64_t>(
       0, absl::ToInt64Seconds(absl::Now() - runtime.start_time()))));
-  response->set_resident_bytes(ResidentBytes());
+  response->set_resident_bytes(telemetry::ResidentBytes());
   return absl::OkStatus();
 }
 

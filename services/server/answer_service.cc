@@ -1,3 +1,4 @@
+#include <chrono>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -62,8 +63,57 @@ class EventWriter {
   const bool explain_;
 };
 
+const char* NameOf(generation::FinishReason reason) {
+  switch (reason) {
+    case generation::FinishReason::kStop:
+      return "stop";
+    case generation::FinishReason::kLength:
+      return "length";
+    case generation::FinishReason::kAbstained:
+      return "abstained";
+    case generation::FinishReason::kCancelled:
+      return "cancelled";
+    case generation::FinishReason::kDeadline:
+      return "deadline";
+  }
+  return "";
+}
+
+// What metrics and trace want of each event.
+class EventRecorder {
+ public:
+  EventRecorder(Call* call, std::chrono::steady_clock::time_point begin)
+      : call_(call), begin_(begin) {}
+
+  void Record(const PipelineEvent& event) {
+    telemetry::Metrics& metrics = call_->core().metrics;
+    if (const auto* stage = std::get_if<StageTime>(&event)) {
+      call_->record().AddStage(stage->stage, begin_, stage->start,
+                               stage->elapsed);
+    } else if (const auto* usage =
+                   std::get_if<generation::AnswerUsage>(&event)) {
+      metrics.CountGeneratedTokens(usage->completion_tokens);
+    } else if (const auto* end = std::get_if<AnswerEnd>(&event)) {
+      metrics.CountAnswer(NameOf(end->finish_reason));
+      ended_ = true;
+      for (const std::string& name : end->degraded) metrics.CountDegraded(name);
+    }
+  }
+  // An answer that was cancelled has no end.
+  void RecordStatus(const absl::Status& status) {
+    if (ended_ || !absl::IsCancelled(status)) return;
+    call_->core().metrics.CountAnswer(
+        NameOf(generation::FinishReason::kCancelled));
+  }
+
+ private:
+  Call* const call_;
+  const std::chrono::steady_clock::time_point begin_;
+  bool ended_ = false;
+};
+
 absl::Status Produce(const v1::AnswerRequest& request, AnswerStream& stream) {
-  const Call& call = stream.call();
+  Call& call = stream.call();
   auto query = Parse(request, call.limits());
   if (!query.ok()) return query.status();
   absl::Status status = CheckSequence(call.runtime(), query->search.query);
@@ -74,10 +124,14 @@ absl::Status Produce(const v1::AnswerRequest& request, AnswerStream& stream) {
   query->parent_tokens = collection->chunking.parent_tokens;
   query->search.query.deadline = call.deadline();
   query->search.query.stop = call.stop();
+  query->search.begin = std::chrono::steady_clock::now();
   const EventWriter writer(request, query->search.query.collection);
+  EventRecorder recorder(&call, *query->search.begin);
   status = RunAnswer(call.runtime(), *query, [&](const PipelineEvent& event) {
+    recorder.Record(event);
     return stream.Send(writer.Write(event));
   });
+  recorder.RecordStatus(status);
   return CollectionError(status);
 }
 

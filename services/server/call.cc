@@ -13,12 +13,15 @@
 #include "grpc/grpc_security_constants.h"
 #include "services/server/errors.h"
 #include "services/server/resource_names.h"
+#include "services/server/rpc_names.h"
 
 namespace braid::services {
 namespace {
 
 constexpr char kRequestIdKey[] = "x-request-id";
 constexpr char kAuthorizationKey[] = "authorization";
+constexpr char kTraceparentKey[] = "traceparent";
+constexpr char kTracestateKey[] = "tracestate";
 constexpr size_t kMaxRequestIdBytes = 64;
 
 // Searches compute: a few more threads than cores keep the cores busy while
@@ -61,6 +64,20 @@ std::vector<std::string> CertificateNames(
     if (!names.empty()) break;
   }
   return names;
+}
+
+// All values of a header, joined by commas as HTTP has it. `traceparent` has no
+// commas: one that comes twice is malformed.
+std::string Header(const grpc::CallbackServerContext& context,
+                   const char* key) {
+  std::string joined;
+  const auto [begin, end] = context.client_metadata().equal_range(key);
+  for (auto value = begin; value != end; ++value) {
+    absl::StrAppend(
+        &joined, joined.empty() ? "" : ",",
+        absl::string_view(value->second.data(), value->second.size()));
+  }
+  return joined;
 }
 
 bool IsServerFault(absl::StatusCode code) {
@@ -112,6 +129,7 @@ ServerCore::ServerCore(Runtime* runtime_in, LogLevel level,
       log(level),
       quotas({limits.max_calls_in_flight_per_caller,
               limits.max_calls_per_second_per_caller}),
+      metrics(RpcNames()),
       operations(limits.max_finished_operations, /*clock=*/nullptr),
       searches(SearchThreads(limits), limits.max_concurrent_searches),
       answers(limits.max_concurrent_answers, limits.max_concurrent_answers),
@@ -126,6 +144,9 @@ Call::Call(ServerCore* core, grpc::CallbackServerContext* context,
       context_(context),
       rpc_(rpc),
       start_(std::chrono::steady_clock::now()),
+      record_(&core->metrics, &core->tracer, rpc,
+              Header(*context, kTraceparentKey),
+              Header(*context, kTracestateKey), {absl::Now(), start_}),
       request_id_(RequestId(*context)) {
   const absl::Time now = absl::Now();
   const auto client_deadline = context->deadline();
@@ -136,6 +157,9 @@ Call::Call(ServerCore* core, grpc::CallbackServerContext* context,
   work_deadline_ =
       deadline_ - std::min(left / 10, core->limits.max_deadline_reserve);
   context->AddInitialMetadata(kRequestIdKey, request_id_);
+  if (const std::string trace = record_.Traceparent(); !trace.empty()) {
+    context->AddInitialMetadata(kTraceparentKey, trace);
+  }
   admitted_ = core->calls.Add(this);
   if (admitted_.ok()) admitted_ = Authenticate();
 }
@@ -237,6 +261,7 @@ grpc::Status Call::End(const absl::Status& status, bool in_doubt) {
         "grpc-retry-pushback-ms",
         absl::StrCat(absl::ToInt64Milliseconds(*delay)));
   }
+  record_.End(ended.code(), std::chrono::steady_clock::now());
   Log(ended);
   return ToGrpcStatus(ended);
 }
@@ -254,24 +279,17 @@ void Call::Log(const absl::Status& status) const {
   const std::chrono::duration<double, std::milli> elapsed =
       std::chrono::steady_clock::now() - start_;
   const std::string elapsed_ms = absl::StrFormat("%.2f", elapsed.count());
-  if (status.ok()) {
-    core_->log.Write(level, "rpc",
-                     {{"rpc", std::string(rpc_)},
-                      {"status", "OK"},
-                      {"elapsed_ms", elapsed_ms},
-                      {"request_id", request_id_},
-                      {"caller", principal_.name},
-                      {"peer", context_->peer()}});
-    return;
+  std::vector<LogField> fields = {{"rpc", std::string(rpc_)},
+                                  {"status", CodeName(status.code())},
+                                  {"elapsed_ms", elapsed_ms},
+                                  {"request_id", request_id_}};
+  if (std::string trace_id = record_.TraceIdHex(); !trace_id.empty()) {
+    fields.emplace_back("trace_id", std::move(trace_id));
   }
-  core_->log.Write(level, "rpc",
-                   {{"rpc", std::string(rpc_)},
-                    {"status", CodeName(status.code())},
-                    {"elapsed_ms", elapsed_ms},
-                    {"request_id", request_id_},
-                    {"caller", principal_.name},
-                    {"peer", context_->peer()},
-                    {"message", std::string(status.message())}});
+  fields.emplace_back("caller", principal_.name);
+  fields.emplace_back("peer", context_->peer());
+  if (!status.ok()) fields.emplace_back("message", status.message());
+  core_->log.Write(level, "rpc", fields);
 }
 
 }  // namespace braid::services

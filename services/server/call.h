@@ -27,6 +27,9 @@
 #include "services/server/log.h"
 #include "services/server/operations.h"
 #include "services/server/work_pool.h"
+#include "services/telemetry/metrics.h"
+#include "services/telemetry/rpc_record.h"
+#include "services/telemetry/tracer.h"
 
 namespace braid::services {
 
@@ -68,6 +71,8 @@ struct ServerCore {
   const Limits& limits;
   const Logger log;
   auth::Quotas quotas;
+  telemetry::Metrics metrics;
+  telemetry::Tracer tracer;
   CallTracker calls;
   OperationRegistry operations;
   WorkPool searches;
@@ -109,6 +114,9 @@ class Call {
   absl::Time deadline() const { return work_deadline_; }
   std::stop_token stop() const { return stop_.get_token(); }
 
+  // What is measured of this call. For the thread that works on it.
+  telemetry::RpcRecord& record() { return record_; }
+
   // Asks the work to stop. The first reason counts.
   void Cancel() { Stop(Reason::kCancelled); }     // the client went away
   void Shutdown() { Stop(Reason::kShutdown); }    // the server is closing
@@ -128,7 +136,8 @@ class Call {
   absl::Status Alive() const;
 
   // Ends the call: decides the status (an error of work that was asked to stop
-  // becomes the reason why), writes the log line, sets trailing metadata.
+  // becomes the reason why), counts it, writes the log line, sets trailing
+  // metadata.
   // Called once, right before the reactor's Finish. The operation ends here,
   // so that a client that learns of the end finds it ended; `in_doubt` leaves
   // the end of one that succeeded to Close.
@@ -160,6 +169,7 @@ class Call {
   grpc::CallbackServerContext* const context_;
   const absl::string_view rpc_;
   const std::chrono::steady_clock::time_point start_;
+  telemetry::RpcRecord record_;
   std::string request_id_;
   absl::Time deadline_;
   absl::Time work_deadline_;

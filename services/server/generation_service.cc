@@ -41,6 +41,7 @@ absl::Status Produce(const v1::GenerateRequest& request,
                      call.limits().retry_delay);
   }
   if (!result.ok()) return result.status();
+  call.core().metrics.CountGeneratedTokens(result->completion_tokens);
   if (!sent || call.stop().stop_requested()) {
     return absl::CancelledError("the completion was cancelled");
   }

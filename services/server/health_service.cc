@@ -129,6 +129,11 @@ void HealthService::SetServing(bool serving) {
   for (const auto& [watch, status] : updates) watch->Update(status);
 }
 
+bool HealthService::serving() const {
+  absl::MutexLock lock(&mutex_);
+  return serving_;
+}
+
 void HealthService::CloseWatches() {
   std::vector<std::shared_ptr<HealthWatch>> watches;
   {

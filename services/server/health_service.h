@@ -31,6 +31,7 @@ class HealthService final : public grpc::health::v1::Health::CallbackService {
   ~HealthService() override;
 
   void SetServing(bool serving) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool serving() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Ends every watch with UNAVAILABLE after its last state was sent.
   void CloseWatches() ABSL_LOCKS_EXCLUDED(mutex_);
 

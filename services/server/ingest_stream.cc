@@ -25,6 +25,19 @@ namespace {
 
 using grpc::ByteBuffer;
 
+const char* NameOf(v1::IngestResponse::Outcome outcome) {
+  switch (outcome) {
+    case v1::IngestResponse::OUTCOME_CREATED:
+      return "created";
+    case v1::IngestResponse::OUTCOME_REPLACED:
+      return "replaced";
+    case v1::IngestResponse::OUTCOME_UNCHANGED:
+      return "unchanged";
+    default:
+      return "failed";
+  }
+}
+
 // One stream. A thread of the pool reads it: it takes a message, hands it to
 // the collection's pipeline (which blocks while the pipeline is full) and only
 // then asks gRPC for the next one, so the client is slowed down to the speed of
@@ -43,6 +56,7 @@ class IngestStream final
         context_(context),
         stop_(call_->stop()),
         limits_(core->limits),
+        metrics_(core->metrics),
         runtime_(*core->runtime),
         wake_(std::in_place, stop_, Wake{this}) {}
 
@@ -113,6 +127,7 @@ class IngestStream final
   grpc::CallbackServerContext* const context_;  // gRPC's, until OnDone
   const std::stop_token stop_;
   const Limits& limits_;
+  telemetry::Metrics& metrics_;
   Runtime& runtime_;
   std::shared_ptr<IngestStream> self_;
 
@@ -325,6 +340,7 @@ void IngestStream::Fail(const v1::IngestRequest& request,
 void IngestStream::Acknowledge(const v1::IngestResponse& response) {
   const bool failed = response.outcome() == v1::IngestResponse::OUTCOME_FAILED;
   operation_->Add(failed ? 0 : 1, failed ? 1 : 0);
+  metrics_.CountIngested(NameOf(response.outcome()));
   ByteBuffer buffer;
   bool own_buffer;
   const grpc::Status serialized =

@@ -62,7 +62,7 @@ LogLevel ParseLogLevel(absl::string_view name) {
 }
 
 void Logger::Write(LogLevel level, absl::string_view event,
-                   std::initializer_list<LogField> fields) const {
+                   absl::Span<const LogField> fields) const {
   if (!Enabled(level)) return;
   std::string line =
       absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(),

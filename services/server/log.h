@@ -3,11 +3,11 @@
 #define BRAID_SERVICES_SERVER_LOG_H_
 
 #include <cstdio>
-#include <initializer_list>
 #include <string>
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace braid::services {
 
@@ -30,7 +30,7 @@ class Logger {
     return level >= level_ && level_ != LogLevel::kOff;
   }
   void Write(LogLevel level, absl::string_view event,
-             std::initializer_list<LogField> fields) const;
+             absl::Span<const LogField> fields) const;
 
  private:
   const LogLevel level_;

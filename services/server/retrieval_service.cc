@@ -1,3 +1,4 @@
+#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -13,7 +14,7 @@
 namespace braid::services {
 namespace {
 
-absl::Status Search(const Call& call, const v1::SearchRequest& request,
+absl::Status Search(Call& call, const v1::SearchRequest& request,
                     v1::SearchResponse* response) {
   auto query = Parse(request, call.limits());
   if (!query.ok()) return query.status();
@@ -21,6 +22,11 @@ absl::Status Search(const Call& call, const v1::SearchRequest& request,
   if (!status.ok()) return status;
   query->query.deadline = call.deadline();
   query->query.stop = call.stop();
+  query->begin = std::chrono::steady_clock::now();
+  query->on_stage = [&](const StageTime& stage) {
+    call.record().AddStage(stage.stage, *query->begin, stage.start,
+                           stage.elapsed);
+  };
   const auto found =
       RunSearch(call.runtime().backend(), call.runtime().reranker(), *query);
   if (!found.ok()) return CollectionError(found.status());
@@ -33,7 +39,10 @@ absl::Status Search(const Call& call, const v1::SearchRequest& request,
   for (const StageTime& stage : found->stages) {
     ToProto(stage, response->add_stages());
   }
-  for (const std::string& name : found->degraded) response->add_degraded(name);
+  for (const std::string& name : found->degraded) {
+    response->add_degraded(name);
+    call.core().metrics.CountDegraded(name);
+  }
   return absl::OkStatus();
 }
 

@@ -9,13 +9,6 @@
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
-#include "braid/v1/admin_service.grpc.pb.h"
-#include "braid/v1/answer_service.grpc.pb.h"
-#include "braid/v1/collection_service.grpc.pb.h"
-#include "braid/v1/document_service.grpc.pb.h"
-#include "braid/v1/generation_service.grpc.pb.h"
-#include "braid/v1/operation_service.grpc.pb.h"
-#include "braid/v1/retrieval_service.grpc.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/security/server_credentials.h"
@@ -27,6 +20,8 @@
 #include "services/server/call.h"
 #include "services/server/credentials.h"
 #include "services/server/health_service.h"
+#include "services/server/monitor.h"
+#include "services/server/rpc_names.h"
 #include "services/server/services.h"
 
 namespace braid::services {
@@ -35,21 +30,13 @@ namespace {
 // Calls that were told to stop get so long to say why before they are cut off.
 constexpr absl::Duration kStopTime = absl::Seconds(2);
 constexpr absl::Duration kCloseTime = absl::Seconds(1);
+// Spans of the last calls get so long, also when there is no grace left.
+constexpr absl::Duration kFlushTime = absl::Seconds(1);
 
 constexpr int kKeepaliveMs = 60'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
 constexpr int kMinPingIntervalMs = 10'000;
 constexpr int kMaxIdleConnectionMs = 30 * 60'000;
-
-std::vector<std::string> ServiceNames() {
-  return {v1::CollectionService::service_full_name(),
-          v1::DocumentService::service_full_name(),
-          v1::RetrievalService::service_full_name(),
-          v1::GenerationService::service_full_name(),
-          v1::AnswerService::service_full_name(),
-          v1::AdminService::service_full_name(),
-          v1::OperationService::service_full_name()};
-}
 
 void SetLimits(const Limits& limits, grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(limits.max_receive_message_bytes);
@@ -129,6 +116,10 @@ class ServerImpl final : public Server {
       const std::string& address,
       const std::shared_ptr<grpc::ServerCredentials>& credentials,
       const std::string& health_address) {
+    if (!address.empty()) {
+      absl::Status status = StartTracing(&core_);
+      if (!status.ok()) return status;
+    }
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
     SetLimits(core_.limits, &builder);
@@ -151,6 +142,10 @@ class ServerImpl final : public Server {
       absl::Status status = ListenForProbes(health_address);
       if (!status.ok()) return status;
     }
+    if (!address.empty()) {
+      absl::Status status = StartMonitor();
+      if (!status.ok()) return status;
+    }
     health_.SetServing(true);
     probes_.SetServing(true);
     if (!address_.empty()) {
@@ -159,7 +154,22 @@ class ServerImpl final : public Server {
     return absl::OkStatus();
   }
 
+  absl::Status StartMonitor() {
+    const std::string& address = core_.runtime->config().metrics_address;
+    if (address.empty()) return absl::OkStatus();
+    auto monitor = Monitor::Start(&core_, &health_, address);
+    if (!monitor.ok()) return monitor.status();
+    monitor_ = *std::move(monitor);
+    metrics_address_ = monitor_->address();
+    core_.log.Write(LogLevel::kInfo, "listening",
+                    {{"metrics_address", metrics_address_}});
+    return absl::OkStatus();
+  }
+
   const std::string& address() const override { return address_; }
+  const std::string& metrics_address() const override {
+    return metrics_address_;
+  }
 
   // The plaintext port that has the health service alone.
   absl::Status ListenForProbes(const std::string& address) {
@@ -191,6 +201,7 @@ class ServerImpl final : public Server {
     health_.SetServing(false);
     probes_.SetServing(false);
     core_.calls.StartDraining();
+    const absl::Time end_of_grace = absl::Now() + grace;
     bool idle = core_.calls.WaitUntilIdle(grace);
     if (!idle) {
       core_.calls.StopAll();
@@ -203,18 +214,24 @@ class ServerImpl final : public Server {
     }
     server_->Shutdown(absl::ToChronoTime(absl::Now() + kCloseTime));
     server_->Wait();
+    if (telemetry::SpanExporter* exporter = core_.tracer.exporter()) {
+      exporter->Close(std::max(end_of_grace, absl::Now() + kFlushTime));
+    }
+    monitor_.reset();
     core_.log.Write(LogLevel::kInfo, "shutdown",
                     {{"drained", idle ? "true" : "false"}});
   }
 
  private:
   std::string address_;
+  std::string metrics_address_;
   ServerCore core_;
   HealthService health_;
   HealthService probes_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<grpc::Server> probe_server_;  // or null
+  std::unique_ptr<Monitor> monitor_;  // or null
   absl::Mutex shutdown_mutex_;
   bool down_ ABSL_GUARDED_BY(shutdown_mutex_) = false;
 };

@@ -27,7 +27,11 @@ WorkPool::~WorkPool() {
 
 bool WorkPool::TryRun(Work work) {
   absl::MutexLock lock(&mutex_);
-  if (closed_ || in_flight_ >= max_in_flight_) return false;
+  if (closed_) return false;
+  if (in_flight_ >= max_in_flight_) {
+    ++rejected_;
+    return false;
+  }
   // A thread for each piece of work that no idle thread will take.
   if (queue_.size() >= idle_threads_ && threads_.size() < max_threads_) {
     try {
@@ -35,12 +39,21 @@ bool WorkPool::TryRun(Work work) {
     } catch (const std::system_error&) {
       // The system has no thread to give. The threads there are will do the
       // work; without any, this is overload.
-      if (threads_.empty()) return false;
+      if (threads_.empty()) {
+        ++rejected_;
+        return false;
+      }
     }
   }
   ++in_flight_;
   queue_.push_back(std::move(work));
   return true;
+}
+
+WorkPool::Load WorkPool::load() const {
+  absl::MutexLock lock(&mutex_);
+  const int queued = static_cast<int>(queue_.size());
+  return {queued, in_flight_ - queued, max_in_flight_, rejected_};
 }
 
 void WorkPool::Loop() {

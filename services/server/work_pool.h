@@ -2,6 +2,7 @@
 #ifndef BRAID_SERVICES_SERVER_WORK_POOL_H_
 #define BRAID_SERVICES_SERVER_WORK_POOL_H_
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <thread>
@@ -35,6 +36,14 @@ class WorkPool {
   };
   using Work = std::function<void(Slot)>;
 
+  // A look at the pool, for metrics.
+  struct Load {
+    int queued = 0;
+    int running = 0;
+    int limit = 0;          // of both together
+    uint64_t rejected = 0;  // since the start, for want of a place
+  };
+
   WorkPool(int max_threads, int max_in_flight);
   // Runs what is queued, then returns.
   ~WorkPool();
@@ -45,6 +54,8 @@ class WorkPool {
   // not throw.
   bool TryRun(Work work) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  Load load() const ABSL_LOCKS_EXCLUDED(mutex_);
+
  private:
   void Loop() ABSL_LOCKS_EXCLUDED(mutex_);
   bool HasWorkOrClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -53,11 +64,12 @@ class WorkPool {
 
   const size_t max_threads_;
   const int max_in_flight_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::deque<Work> queue_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
   size_t idle_threads_ ABSL_GUARDED_BY(mutex_) = 0;
   int in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t rejected_ ABSL_GUARDED_BY(mutex_) = 0;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

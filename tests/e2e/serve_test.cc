@@ -65,6 +65,26 @@ TEST(Serve, RefusesAnAddressInUse) {
   EXPECT_THAT(second.err, HasSubstr(server.address()));
 }
 
+TEST(Serve, SaysWhereItsMetricsAre) {
+  const ScratchDirectory scratch;
+  const std::string config =
+      scratch.Write("braid.toml", "metrics_address = \"127.0.0.1:0\"\n");
+  BraidProcess process({"serve", "--data", scratch / "data", "--address",
+                        "127.0.0.1:0", "--config", config, "--json"});
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (process.OutSoFar().find('\n') == std::string::npos &&
+         process.Running() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  process.Signal(SIGTERM);
+  const Output ended = process.Wait();
+  EXPECT_EQ(ended.exit_code, 0) << ended.err;
+  const std::string address = ended.LastJson().value("metrics_address", "");
+  EXPECT_THAT(address, ::testing::StartsWith("127.0.0.1:"));
+  EXPECT_NE(address, "127.0.0.1:0");
+}
+
 TEST(Serve, NeedsADataDirectory) {
   EXPECT_EQ(RunBraid({"serve", "--address", "127.0.0.1:0"}).exit_code, 2);
 }

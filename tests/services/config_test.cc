@@ -54,6 +54,7 @@ TEST_F(ConfigTest, ReadsEveryType) {
   const auto config = Load(
       "address = \"unix:/tmp/braid\"\nthreads = 3\nlog_level = \"error\"\n"
       "history_retention = \"36h\"\nhistory_max_mb = 12\n"
+      "trace_sample_ratio = 0.25\notlp_endpoint = \"http://collector:4318\"\n"
       "[limits]\nmax_leg_weight = 5\nmax_rrf_k = 77\n"
       "default_rrf_k = 12\nretry_delay = \"1.5s\"\nmax_query_bytes = 100\n");
   ASSERT_TRUE(config.ok()) << config.status();
@@ -62,6 +63,8 @@ TEST_F(ConfigTest, ReadsEveryType) {
   EXPECT_EQ(config->log_level, "error");
   EXPECT_EQ(config->history_retention, absl::Hours(36));
   EXPECT_EQ(config->history_max_mb, 12);
+  EXPECT_EQ(config->trace_sample_ratio, 0.25);
+  EXPECT_EQ(config->otlp_endpoint, "http://collector:4318");
   EXPECT_EQ(config->limits.max_leg_weight, 5.0);
   EXPECT_EQ(config->limits.max_rrf_k, 77u);
   EXPECT_EQ(config->limits.retry_delay, absl::Milliseconds(1500));
@@ -80,6 +83,8 @@ TEST_F(ConfigTest, ErrorsNameFileLineAndKey) {
       {"threads = -1\n", ":1:", "`threads` must be between 0 and 1024"},
       {"threads = 1.5\n", ":1:", "`threads` must be an integer"},
       {"threads = [1]\n", ":1:", "`threads` must be a single value"},
+      {"trace_sample_ratio = 1.5\n",
+       ":1:", "`trace_sample_ratio` must be between 0 and 1"},
       {"address = 7\n", ":1:", "`address` must be a string"},
       {"log_level = \"loud\"\n", ":1:", "`log_level` must be one of"},
       {"[limits]\nmax_leg_weight = nan\n",

@@ -238,6 +238,7 @@ class FakeBackend : public retrieval::LocalBackend {
       const retrieval::VerifyWatcher&) override {
     return retrieval::DataReport();
   }
+  retrieval::IndexLag MeasureLag() override { return {}; }
   absl::StatusOr<std::unique_ptr<retrieval::Checkpoint>> CreateCheckpoint()
       override {
     return absl::UnimplementedError("nothing is stored");

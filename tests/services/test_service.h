@@ -27,13 +27,12 @@ namespace braid::services {
 
 struct TestOptions {
   Limits limits;
-  std::string address;                  // empty: in process
-  ScriptedAnswerer::Script answerer;    // empty: the extractive one
-  ScriptedGenerator::Script generator;  // empty: none
-  std::string encoder_directory;        // empty: FakeEncoder
-  std::function<absl::Time()> clock;    // of the store; null: absl::Now
-  // Last word on the configuration; null: none.
-  std::function<void(Config*)> configure;
+  std::string address;                     // empty: in process
+  ScriptedAnswerer::Script answerer;       // empty: the extractive one
+  ScriptedGenerator::Script generator;     // empty: none
+  std::string encoder_directory;           // empty: FakeEncoder
+  std::function<absl::Time()> clock;       // of the store; null: absl::Now
+  std::function<void(Config*)> configure;  // the rest; may be null
   // Null: the local one, with its store.
   std::function<std::unique_ptr<retrieval::LocalBackend>()> backend;
 };

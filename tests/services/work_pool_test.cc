@@ -29,6 +29,36 @@ TEST(WorkPool, RefusesBeyondItsPlacesAndFreesThem) {
   ran.WaitForNotification();
 }
 
+TEST(WorkPool, TellsItsLoad) {
+  WorkPool pool(2, 3);
+  absl::Notification go;
+  absl::BlockingCounter running(2);
+  absl::BlockingCounter done(3);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(pool.TryRun([&, i](WorkPool::Slot slot) {
+      if (i < 2) running.DecrementCount();
+      go.WaitForNotification();
+      slot.Release();
+      done.DecrementCount();
+    }));
+  }
+  running.Wait();
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_FALSE(pool.TryRun([](WorkPool::Slot) { FAIL(); }));
+  }
+  WorkPool::Load load = pool.load();
+  EXPECT_EQ(load.queued, 1);
+  EXPECT_EQ(load.running, 2);
+  EXPECT_EQ(load.limit, 3);
+  EXPECT_EQ(load.rejected, 4u);
+  go.Notify();
+  done.Wait();
+  load = pool.load();
+  EXPECT_EQ(load.queued, 0);
+  EXPECT_EQ(load.running, 0);
+  EXPECT_EQ(load.rejected, 4u);
+}
+
 TEST(WorkPool, RunsEverythingBeforeItEnds) {
   std::atomic<int> count = 0;
   {
