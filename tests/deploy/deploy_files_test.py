@@ -9,6 +9,8 @@ import glob
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import unittest
 
@@ -182,6 +184,21 @@ class Metrics(unittest.TestCase):
                 self.assertIn(name, used)
 
 
+class Alerts(unittest.TestCase):
+
+    def test_fire_when_they_should(self):
+        cases = read("tests/deploy/alerts_test.yaml")
+        for rule in alerts():
+            self.assertIn(f'alertname="{rule["alert"]}"', cases)
+        if not shutil.which("promtool"):
+            self.skipTest("promtool (Debian: prometheus) is not installed")
+        result = subprocess.run(
+            ["promtool", "test", "rules", "alerts_test.yaml"],
+            cwd=os.path.join(ROOT, "tests/deploy"), capture_output=True,
+            text=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+
 class Dashboard(unittest.TestCase):
 
     def test_panels_do_not_overlap(self):
@@ -259,18 +276,23 @@ class ChartSchema(unittest.TestCase):
            ("", "metrics_address"), ("", "otlp_endpoint"),
            ("", "trace_sample_ratio"), ("limits", "shutdown_grace")}
 
+    TYPES = {"double": "number", "std::string": "string",
+             "absl::Duration": "string"}  # others are integers
+
     def test_has_the_keys_of_the_configuration(self):
         expected = {"": {}, "limits": {}}
+        fields = {"": read("services/config/config.h"),
+                  "limits": read("services/limits.h")}
         table = ""
         for line in read("deploy/braid.toml").splitlines():
             if match := re.match(r"#?\[(\w+)\]$", line):
                 table = match.group(1)
-            elif match := re.match(r"#?([a-z_]+) = (.+)$", line):
-                key, value = match.groups()
+            elif match := re.match(r"#?([a-z_]+) = ", line):
+                key = match.group(1)
                 if table in expected and (table, key) not in self.OWN:
-                    expected[table][key] = (
-                        "string" if value[0] == '"' else
-                        "number" if "." in value else "integer")
+                    field = re.search(rf"^  (\S+) {key}\b", fields[table], re.M)
+                    expected[table][key] = self.TYPES.get(field.group(1),
+                                                          "integer")
         schema = json.loads(read("deploy/helm/braid/values.schema.json"))
         config = schema["properties"]["config"]
         limits = config["properties"].pop("limits")
