@@ -174,6 +174,19 @@ class Metrics(unittest.TestCase):
             with self.subTest(where):
                 self.assertEqual(problems(expression, metrics, values), [])
 
+    def test_the_list_is_that_of_the_sources(self):
+        sources = [path for folder in ("server", "telemetry") for path in
+                   glob.glob(os.path.join(ROOT, "services", folder, "*.cc"))]
+        written = set()
+        for path in sources:
+            with open(path, encoding="utf-8") as file:
+                written |= set(re.findall(r'"((?:braid|process)_[a-z_]+)"',
+                                          file.read()))
+        listed = {line.split()[0] for line in
+                  read("tests/deploy/metrics.txt").splitlines()
+                  if line and not line.startswith("#")}
+        self.assertEqual(listed, written)
+
     def test_every_metric_is_looked_at(self):
         dashboard = json.loads(read("deploy/grafana/braid.json"))
         used = set()
