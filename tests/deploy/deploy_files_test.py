@@ -9,6 +9,8 @@ import glob
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import unittest
 
@@ -172,6 +174,19 @@ class Metrics(unittest.TestCase):
             with self.subTest(where):
                 self.assertEqual(problems(expression, metrics, values), [])
 
+    def test_the_list_is_that_of_the_sources(self):
+        sources = [path for folder in ("server", "telemetry") for path in
+                   glob.glob(os.path.join(ROOT, "services", folder, "*.cc"))]
+        written = set()
+        for path in sources:
+            with open(path, encoding="utf-8") as file:
+                written |= set(re.findall(r'"((?:braid|process)_[a-z_]+)"',
+                                          file.read()))
+        listed = {line.split()[0] for line in
+                  read("tests/deploy/metrics.txt").splitlines()
+                  if line and not line.startswith("#")}
+        self.assertEqual(listed, written)
+
     def test_every_metric_is_looked_at(self):
         dashboard = json.loads(read("deploy/grafana/braid.json"))
         used = set()
@@ -180,6 +195,21 @@ class Metrics(unittest.TestCase):
         for name in known_metrics():
             if not name.endswith(("_sum", "_count")):
                 self.assertIn(name, used)
+
+
+class Alerts(unittest.TestCase):
+
+    def test_fire_when_they_should(self):
+        cases = read("tests/deploy/alerts_test.yaml")
+        for rule in alerts():
+            self.assertIn(f'alertname="{rule["alert"]}"', cases)
+        if not shutil.which("promtool"):
+            self.skipTest("promtool (Debian: prometheus) is not installed")
+        result = subprocess.run(
+            ["promtool", "test", "rules", "alerts_test.yaml"],
+            cwd=os.path.join(ROOT, "tests/deploy"), capture_output=True,
+            text=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
 
 class Dashboard(unittest.TestCase):
@@ -259,18 +289,23 @@ class ChartSchema(unittest.TestCase):
            ("", "metrics_address"), ("", "otlp_endpoint"),
            ("", "trace_sample_ratio"), ("limits", "shutdown_grace")}
 
+    TYPES = {"double": "number", "std::string": "string",
+             "absl::Duration": "string"}  # others are integers
+
     def test_has_the_keys_of_the_configuration(self):
         expected = {"": {}, "limits": {}}
+        fields = {"": read("services/config/config.h"),
+                  "limits": read("services/limits.h")}
         table = ""
         for line in read("deploy/braid.toml").splitlines():
             if match := re.match(r"#?\[(\w+)\]$", line):
                 table = match.group(1)
-            elif match := re.match(r"#?([a-z_]+) = (.+)$", line):
-                key, value = match.groups()
+            elif match := re.match(r"#?([a-z_]+) = ", line):
+                key = match.group(1)
                 if table in expected and (table, key) not in self.OWN:
-                    expected[table][key] = (
-                        "string" if value[0] == '"' else
-                        "number" if "." in value else "integer")
+                    field = re.search(rf"^  (\S+) {key}\b", fields[table], re.M)
+                    expected[table][key] = self.TYPES.get(field.group(1),
+                                                          "integer")
         schema = json.loads(read("deploy/helm/braid/values.schema.json"))
         config = schema["properties"]["config"]
         limits = config["properties"].pop("limits")
