@@ -68,6 +68,15 @@ struct Limits {
   int max_operation_watchers = 32;
   // Operations that are remembered after their end.
   size_t max_finished_operations = 1000;
+  // The HTTP listener for metrics and probes: requests that are read and
+  // answered at once, bytes of a request's head, time for all of it, time for
+  // the reply.
+  int max_http_requests = 8;
+  size_t max_http_head_bytes = 16 << 10;
+  absl::Duration max_http_read_time = absl::Seconds(2);
+  absl::Duration max_http_write_time = absl::Seconds(10);
+  // Spans that wait for the collector; beyond it they are dropped.
+  size_t max_queued_spans = 8192;
   // Documents of one ingest stream that were read and not yet acknowledged.
   int max_unacknowledged_documents = 128;
   // What a parser worker may take to read one document.

@@ -68,7 +68,8 @@ std::string WithoutRange(absl::string_view head) {
     const absl::string_view line =
         head.substr(0, end == absl::string_view::npos ? end : end + 1);
     head.remove_prefix(line.size());
-    if (!absl::StartsWithIgnoreCase(line, "range:")) absl::StrAppend(&kept, line);
+    if (!absl::StartsWithIgnoreCase(line, "range:"))
+      absl::StrAppend(&kept, line);
   }
   return kept;
 }

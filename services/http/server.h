@@ -30,12 +30,12 @@ struct ServerOptions {
   std::string address;  // host:port; [host]:port for IPv6; port 0: any free one
   // Requests that are read and answered at once; as many more wait, and beyond
   // that connections wait in the kernel.
-  int threads = 8;
-  size_t max_head_bytes = 16 << 10;  // request line and header together
+  int threads = 0;
+  size_t max_head_bytes = 0;  // request line and header together
   // For all of the request's head, and for all of the reply: a client that
   // sends or takes a byte now and then gains nothing.
-  absl::Duration read_timeout = absl::Seconds(2);
-  absl::Duration write_timeout = absl::Seconds(10);
+  absl::Duration read_timeout;
+  absl::Duration write_timeout;
 };
 
 // One request a connection. What is not a request of one of the routes is

@@ -137,6 +137,7 @@ absl::Status StartTracing(ServerCore* core) {
         absl::StrCat("`otlp_endpoint` ", client.status().message()));
   }
   telemetry::SpanExporterOptions options;
+  options.max_queued = core->limits.max_queued_spans;
   options.on_change = [core](const absl::Status& status) {
     if (status.ok()) {
       core->log.Write(LogLevel::kInfo, "traces_exported", {});
@@ -160,6 +161,10 @@ absl::StatusOr<std::unique_ptr<Monitor>> Monitor::Start(
     ServerCore* core, const HealthService* health, const std::string& address) {
   http::ServerOptions options;
   options.address = address;
+  options.threads = core->limits.max_http_requests;
+  options.max_head_bytes = core->limits.max_http_head_bytes;
+  options.read_timeout = core->limits.max_http_read_time;
+  options.write_timeout = core->limits.max_http_write_time;
   auto listener = http::Server::Start(
       options, {{"/metrics", [=] { return Metrics(core, health); }},
                 {"/healthz", [] { return http::Reply{.body = "ok\n"}; }},

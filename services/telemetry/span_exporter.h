@@ -25,7 +25,7 @@ using SendSpans = std::function<absl::Status(
     absl::Span<const Span> spans, const std::function<bool()>& give_up)>;
 
 struct SpanExporterOptions {
-  size_t max_queued = 8192;  // spans that wait; beyond it they are dropped
+  size_t max_queued = 0;  // spans that wait; beyond it they are dropped
   size_t max_batch = 512;
   // A span waits for others at the most so long.
   absl::Duration interval = absl::Seconds(1);

@@ -24,7 +24,11 @@ std::atomic<int> calls = 0;
 
 int Start() {
   static const std::unique_ptr<Server> server =
-      *Server::Start({.address = "127.0.0.1:0", .threads = 1},
+      *Server::Start({.address = "127.0.0.1:0",
+                      .threads = 1,
+                      .max_head_bytes = 16 << 10,
+                      .read_timeout = absl::Seconds(2),
+                      .write_timeout = absl::Seconds(10)},
                      {{"/hello", [] {
                          ++calls;
                          return Reply{.body = "hello"};

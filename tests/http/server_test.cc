@@ -65,8 +65,14 @@ class RawClient {
 
 class HttpServerTest : public ::testing::Test {
  protected:
-  void Start(ServerOptions options = {}) {
-    options.address = "127.0.0.1:0";
+  static ServerOptions Options() {
+    return {.address = "127.0.0.1:0",
+            .threads = 8,
+            .max_head_bytes = 16 << 10,
+            .read_timeout = absl::Seconds(2),
+            .write_timeout = absl::Seconds(10)};
+  }
+  void Start(const ServerOptions& options = Options()) {
     auto server = Server::Start(
         options,
         {{"/hello",
@@ -194,7 +200,10 @@ TEST_F(HttpServerTest, RangesAreIgnored) {
 }
 
 TEST_F(HttpServerTest, ASlowClientIsCutOffAndHoldsUpNobody) {
-  Start({.threads = 2, .read_timeout = absl::Milliseconds(300)});
+  ServerOptions options = Options();
+  options.threads = 2;
+  options.read_timeout = absl::Milliseconds(300);
+  Start(options);
   // One more than there are threads, none of which says anything.
   const RawClient silent[] = {RawClient(port_), RawClient(port_),
                               RawClient(port_)};
@@ -218,7 +227,10 @@ TEST_F(HttpServerTest, ASlowClientIsCutOffAndHoldsUpNobody) {
 }
 
 TEST_F(HttpServerTest, AClientThatDoesNotReadIsCutOff) {
-  Start({.threads = 1, .write_timeout = absl::Milliseconds(300)});
+  ServerOptions options = Options();
+  options.threads = 1;
+  options.write_timeout = absl::Milliseconds(300);
+  Start(options);
   const RawClient deaf(port_);
   ASSERT_TRUE(deaf.Send("GET /long HTTP/1.1\r\n\r\n"));
   httplib::Client client("127.0.0.1", port_);
@@ -228,7 +240,10 @@ TEST_F(HttpServerTest, AClientThatDoesNotReadIsCutOff) {
 }
 
 TEST_F(HttpServerTest, EndsAtOnceWhateverIsOpen) {
-  Start({.threads = 1, .read_timeout = absl::Seconds(60)});
+  ServerOptions options = Options();
+  options.threads = 1;
+  options.read_timeout = absl::Seconds(60);
+  Start(options);
   std::vector<std::unique_ptr<RawClient>> open;
   for (int i = 0; i < 6; ++i) {
     open.push_back(std::make_unique<RawClient>(port_));
@@ -248,7 +263,9 @@ TEST_F(HttpServerTest, EndsRightAfterItsStart) {
 }
 
 TEST_F(HttpServerTest, ManyAtOnce) {
-  Start({.threads = 3});
+  ServerOptions options = Options();
+  options.threads = 3;
+  Start(options);
   std::atomic<int> good = 0;
   std::vector<std::thread> clients;
   for (int i = 0; i < 8; ++i) {
@@ -268,7 +285,9 @@ TEST_F(HttpServerTest, RefusesWhatIsNoAddress) {
   for (const char* address :
        {"", "9090", ":9090", "host", "host:", "host:http", "host:-1",
         "host:65536", "::1:9090", "unix:/tmp/x", "[::1]"}) {
-    EXPECT_EQ(Server::Start({.address = address}, {}).status().code(),
+    ServerOptions options = Options();
+    options.address = address;
+    EXPECT_EQ(Server::Start(options, {}).status().code(),
               absl::StatusCode::kInvalidArgument)
         << address;
   }
@@ -276,7 +295,9 @@ TEST_F(HttpServerTest, RefusesWhatIsNoAddress) {
 
 TEST_F(HttpServerTest, AnAddressInUseIsUnavailable) {
   Start();
-  const auto second = Server::Start({.address = server_->address()}, {});
+  ServerOptions options = Options();
+  options.address = server_->address();
+  const auto second = Server::Start(options, {});
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(second.status().message()),
               HasSubstr(server_->address()));

@@ -440,6 +440,26 @@ TEST_F(MonitorTest, ASearchIsASpanWithItsStages) {
   EXPECT_THAT(collector_.bodies(), Not(HasSubstr("docs")));
 }
 
+TEST_F(MonitorTest, TheLogLineOfACallHasItsTraceId) {
+  TestOptions options;
+  options.configure = [](Config* config) { config->log_level = "info"; };
+  ::testing::internal::CaptureStderr();
+  Start(options);
+  Put("a", "text");
+  ASSERT_TRUE(Search("text", "collections/docs", kParent).ok());
+  service_->server().Shutdown(absl::Seconds(10));
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  std::istringstream lines(log);
+  int calls = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (!absl::StrContains(line, "rpc=RetrievalService/Search")) continue;
+    ++calls;
+    EXPECT_THAT(line, HasSubstr(absl::StrCat(" trace_id=", kTraceId, " ")));
+    EXPECT_THAT(line, HasSubstr(" request_id="));
+  }
+  EXPECT_EQ(calls, 1) << log;
+}
+
 TEST_F(MonitorTest, EveryKindOfCallIsTraced) {
   Start();
   Put("a", "The canary sings in the morning.");

@@ -26,7 +26,8 @@ class RpcRecordTest : public ::testing::Test {
     tracer_.Start(
         1.0,
         std::make_unique<SpanExporter>(
-            SpanExporterOptions{.interval = absl::ZeroDuration()},
+            SpanExporterOptions{.max_queued = 100,
+                                .interval = absl::ZeroDuration()},
             [this](absl::Span<const Span> spans, const std::function<bool()>&) {
               sent_.insert(sent_.end(), spans.begin(), spans.end());
               return absl::OkStatus();

@@ -46,8 +46,9 @@ struct Collector {
 
 TEST(SpanExporter, SendsInBatchesAndFlushesAtTheEnd) {
   Collector collector;
-  SpanExporter exporter({.max_batch = 10, .interval = absl::Hours(1)},
-                        collector.Send());
+  SpanExporter exporter(
+      {.max_queued = 100, .max_batch = 10, .interval = absl::Hours(1)},
+      collector.Send());
   exporter.Add(Spans(25));
   exporter.Close(absl::InfiniteFuture());
   EXPECT_THAT(collector.batches, ElementsAre(10, 10, 5));
@@ -59,7 +60,8 @@ TEST(SpanExporter, SendsInBatchesAndFlushesAtTheEnd) {
 
 TEST(SpanExporter, ALoneSpanGoesAfterTheInterval) {
   Collector collector;
-  SpanExporter exporter({.interval = absl::Milliseconds(20)}, collector.Send());
+  SpanExporter exporter({.max_queued = 100, .interval = absl::Milliseconds(20)},
+                        collector.Send());
   exporter.Add(Spans(1));
   collector.asked.notified.WaitForNotification();
   exporter.Close(absl::InfiniteFuture());
@@ -89,7 +91,8 @@ TEST(SpanExporter, DropsAndCountsWhenFull) {
 TEST(SpanExporter, TriesAgainWhereThatCanHelp) {
   Collector collector;
   collector.failures = 2;
-  SpanExporter exporter({.interval = absl::ZeroDuration(),
+  SpanExporter exporter({.max_queued = 100,
+                         .interval = absl::ZeroDuration(),
                          .max_attempts = 3,
                          .first_delay = absl::Milliseconds(1)},
                         collector.Send());
@@ -104,7 +107,8 @@ TEST(SpanExporter, GivesUpAfterItsAttemptsAndSaysSoOnce) {
   collector.failures = 2 * 3;
   std::vector<absl::StatusCode> told;
   SpanExporter exporter(
-      {.max_batch = 1,
+      {.max_queued = 100,
+       .max_batch = 1,
        .interval = absl::ZeroDuration(),
        .max_attempts = 3,
        .first_delay = absl::Milliseconds(1),
@@ -123,7 +127,8 @@ TEST(SpanExporter, WhatIsRefusedIsNotTriedAgain) {
   Collector collector;
   collector.failures = 1;
   collector.error = absl::FailedPreconditionError("HTTP 400");
-  SpanExporter exporter({.interval = absl::ZeroDuration()}, collector.Send());
+  SpanExporter exporter({.max_queued = 100, .interval = absl::ZeroDuration()},
+                        collector.Send());
   exporter.Add(Spans(4));
   exporter.Close(absl::InfiniteFuture());
   EXPECT_EQ(collector.attempts, 1);
@@ -133,8 +138,9 @@ TEST(SpanExporter, WhatIsRefusedIsNotTriedAgain) {
 TEST(SpanExporter, ACollectorThatHangsDoesNotHoldUpTheEnd) {
   Collector collector;
   collector.hang = true;
-  SpanExporter exporter({.max_batch = 1, .interval = absl::ZeroDuration()},
-                        collector.Send());
+  SpanExporter exporter(
+      {.max_queued = 100, .max_batch = 1, .interval = absl::ZeroDuration()},
+      collector.Send());
   exporter.Add(Spans(5));
   collector.asked.notified.WaitForNotification();
   const absl::Time start = absl::Now();
