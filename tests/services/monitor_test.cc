@@ -3,7 +3,6 @@
 #include <httplib.h>
 #include <stdlib.h>
 
-#include <fstream>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -29,8 +28,6 @@ namespace {
 
 using Json = nlohmann::json;
 using telemetry::Exposition;
-using ::testing::Contains;
-using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
