@@ -231,7 +231,7 @@ class ServerImpl final : public Server {
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<grpc::Server> probe_server_;  // or null
-  std::unique_ptr<Monitor> monitor_;  // or null
+  std::unique_ptr<Monitor> monitor_;            // or null
   absl::Mutex shutdown_mutex_;
   bool down_ ABSL_GUARDED_BY(shutdown_mutex_) = false;
 };
