@@ -284,7 +284,8 @@ class FaultDamageTest : public ::testing::Test {
       if (!HoldsNoData(kind)) {
         // Bits that nothing reads, such as a version in a footer, are proven
         // harmless one by one above.
-        EXPECT_GE(row.found * 20, row.tried * 19) << kind;
+        // One such bit may be met however few are tried.
+        EXPECT_GE((row.found + 1) * 20, row.tried * 19) << kind;
       }
     }
   }
