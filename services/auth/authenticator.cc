@@ -1,6 +1,5 @@
 #include "services/auth/authenticator.h"
 
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 
 #include <array>
@@ -17,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "services/auth/access_file.h"
 #include "services/auth/document_source.h"
+#include "services/hub/digest.h"
 
 namespace braid::services::auth {
 namespace {
@@ -231,14 +231,9 @@ absl::StatusOr<std::string> MakeKey() {
 }
 
 absl::StatusOr<std::string> HashKey(absl::string_view key) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
-  unsigned int size = 0;
-  if (EVP_Digest(key.data(), key.size(), digest.data(), &size, EVP_sha256(),
-                 nullptr) != 1) {
-    return absl::InternalError("the system cannot compute SHA-256");
-  }
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(digest.data()), size));
+  hub::StreamDigest digest(hub::DigestKind::kSha256, key.size());
+  digest.Add(key);
+  return digest.Finish();
 }
 
 }  // namespace braid::services::auth
