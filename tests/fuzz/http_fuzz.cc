@@ -2,11 +2,14 @@
 // a handler runs only for what is answered with its reply.
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -41,6 +44,11 @@ int Start() {
   return port;
 }
 
+[[noreturn]] void Fail(const char* call) {
+  std::perror(call);
+  std::abort();
+}
+
 std::string Ask(int port, const uint8_t* data, size_t size) {
   const int client = socket(AF_INET, SOCK_STREAM, 0);
   // From another address of this machine each time: closed connections keep
@@ -51,21 +59,28 @@ std::string Ask(int port, const uint8_t* data, size_t size) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + ++asked % (1 << 20));
   if (bind(client, reinterpret_cast<sockaddr*>(&address), sizeof(address)) !=
       0) {
-    std::abort();
+    Fail("bind");
   }
   address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  // The fuzzer's alarm interrupts calls; a connect that was goes on by itself.
   if (connect(client, reinterpret_cast<sockaddr*>(&address), sizeof(address)) !=
-      0) {
-    std::abort();
+          0 &&
+      errno != EINTR) {
+    Fail("connect");
   }
-  (void)send(client, data, size, MSG_NOSIGNAL);
+  pollfd connected = {.fd = client, .events = POLLOUT, .revents = 0};
+  while (poll(&connected, 1, /*timeout=*/-1) < 0 && errno == EINTR) {
+  }
+  while (send(client, data, size, MSG_NOSIGNAL) < 0 && errno == EINTR) {
+  }
   shutdown(client, SHUT_WR);
   std::string reply;
   char buffer[4096];
   ssize_t count;
-  while ((count = recv(client, buffer, sizeof(buffer), 0)) > 0) {
-    reply.append(buffer, static_cast<size_t>(count));
+  while ((count = recv(client, buffer, sizeof(buffer), 0)) > 0 ||
+         (count < 0 && errno == EINTR)) {
+    if (count > 0) reply.append(buffer, static_cast<size_t>(count));
   }
   close(client);
   return reply;
