@@ -61,6 +61,8 @@ struct Limits {
   int max_concurrent_answers = 32;  // Answer and Generate together
   int max_concurrent_ingest_streams = 16;
   int max_concurrent_lookups = 64;  // everything else
+  // Calls that a gateway passes on to where they are answered.
+  int max_forwarded_calls = 1000;
   // Of one caller; 0 for no such limit.
   int max_calls_in_flight_per_caller = 0;
   double max_calls_per_second_per_caller = 0;

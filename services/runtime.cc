@@ -12,6 +12,7 @@
 #include "generation/answer/extractive_answerer.h"
 #include "generation/answer/generative_answerer.h"
 #include "retrieval/encoder/bert_encoder.h"
+#include "services/config/roles.h"
 
 namespace braid::services {
 namespace {
@@ -66,6 +67,22 @@ absl::StatusOr<std::unique_ptr<retrieval::LocalBackend>> OpenBackend(
   return retrieval::LocalBackend::Open(options, encoder);
 }
 
+// What `parts.encoder` searches with.
+absl::Status AddRetrieval(const Config& config, Runtime::Parts* parts) {
+  auto parser = retrieval::ParserPool::Create(ParserOptionsOf(config));
+  if (!parser.ok()) return parser.status();
+  parts->parser = *std::move(parser);
+  auto backend = OpenBackend(config, parts->encoder.get());
+  if (!backend.ok()) return backend.status();
+  parts->backend = *std::move(backend);
+  if (config.reranker_directory.empty()) return absl::OkStatus();
+  auto reranker = fusion::CrossEncoder::Load(config.reranker_directory,
+                                             {.threads = Threads(config)});
+  if (!reranker.ok()) return reranker.status();
+  parts->reranker = *std::move(reranker);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 retrieval::ParserPoolOptions ParserOptionsOf(const Config& config) {
@@ -79,30 +96,25 @@ retrieval::ParserPoolOptions ParserOptionsOf(const Config& config) {
 }
 
 absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const Config& config) {
-  absl::StatusOr<std::string> encoder_directory =
-      ResolveEncoderDirectory(config);
-  if (!encoder_directory.ok()) return encoder_directory.status();
+  const absl::StatusOr<Roles> roles = RolesOf(config);
+  if (!roles.ok()) return roles.status();
+  const bool extracts = roles->generation && config.model_directory.empty();
   Parts parts;
-  auto encoder =
-      retrieval::BertEncoder::Load(*encoder_directory, Threads(config));
-  if (!encoder.ok()) return encoder.status();
-  parts.encoder = *std::move(encoder);
-  auto parser = retrieval::ParserPool::Create(ParserOptionsOf(config));
-  if (!parser.ok()) return parser.status();
-  parts.parser = *std::move(parser);
-  auto backend = OpenBackend(config, parts.encoder.get());
-  if (!backend.ok()) return backend.status();
-  parts.backend = *std::move(backend);
-  if (!config.reranker_directory.empty()) {
-    auto reranker = fusion::CrossEncoder::Load(config.reranker_directory,
-                                               {.threads = Threads(config)});
-    if (!reranker.ok()) return reranker.status();
-    parts.reranker = *std::move(reranker);
+  if (roles->retrieval || extracts) {
+    absl::StatusOr<std::string> directory = ResolveEncoderDirectory(config);
+    if (!directory.ok()) return directory.status();
+    auto encoder = retrieval::BertEncoder::Load(*directory, Threads(config));
+    if (!encoder.ok()) return encoder.status();
+    parts.encoder = *std::move(encoder);
   }
-  if (config.model_directory.empty()) {
+  if (roles->retrieval) {
+    absl::Status status = AddRetrieval(config, &parts);
+    if (!status.ok()) return status;
+  }
+  if (extracts) {
     parts.answerer = generation::MakeExtractiveAnswerer(
         SimilarityOf(parts.encoder.get()), generation::ExtractiveOptions());
-  } else {
+  } else if (roles->generation) {
     auto generator =
         generation::Generator::Load(config.model_directory, Threads(config));
     if (!generator.ok()) return generator.status();
@@ -190,7 +202,7 @@ void Runtime::Shutdown() {
   }
   for (auto& [name, pipeline] : pipelines) pipeline->Drain();
   pipelines.clear();
-  backend_->Shutdown();
+  if (backend_ != nullptr) backend_->Shutdown();
 }
 
 }  // namespace braid::services

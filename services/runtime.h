@@ -31,12 +31,13 @@ retrieval::ParserPoolOptions ParserOptionsOf(const Config& config);
 // one.
 class Runtime {
  public:
-  // Loads the encoder (and reranker and model, if there are any), looks for the
-  // parser worker and opens the data directory.
+  // What the configuration's roles need: for retrieval the encoder (and the
+  // reranker, if there is one), the parser worker and the data directory; for
+  // generation the model, or the encoder, which extracted answers need.
   static absl::StatusOr<std::unique_ptr<Runtime>> Create(const Config& config);
-  // From objects made elsewhere. `encoder`, `backend` and `answerer` must be
-  // there, and `parser` where a pipeline will be asked for; the others may be
-  // null.
+  // From objects made elsewhere. All roles need `encoder`, `backend` and
+  // `answerer`, and `parser` where a pipeline will be asked for; the others may
+  // be null.
   struct Parts {
     std::unique_ptr<retrieval::Encoder> encoder;
     std::unique_ptr<retrieval::LocalBackend> backend;
@@ -49,8 +50,11 @@ class Runtime {
   ~Runtime();
 
   const Config& config() const { return config_; }
+  // With the role retrieval only.
+  bool has_backend() const { return backend_ != nullptr; }
   const retrieval::Encoder& encoder() const { return *encoder_; }
   retrieval::LocalBackend& backend() { return *backend_; }
+  // With the role generation only.
   generation::Answerer& answerer() { return *answerer_; }
   generation::Generator* generator() { return generator_.get(); }  // or null
   const fusion::Reranker* reranker() const {

@@ -59,6 +59,7 @@ absl::StatusOr<Config> LoadSettings(const CommonOptions& options) {
   if (!options.address.empty()) config->address = options.address;
   if (!options.data.empty()) config->data_directory = options.data;
   if (!options.encoder.empty()) config->encoder_directory = options.encoder;
+  if (!options.roles.empty()) config->roles = options.roles;
   if (!options.model.empty()) config->model_directory = options.model;
   if (!options.reranker.empty()) {
     config->reranker_directory = options.reranker;

@@ -28,6 +28,7 @@ struct CommonOptions {
   std::string data;
   std::string encoder;
   std::string reranker;
+  std::string roles;
   std::string model;
   int threads = 0;
   double timeout_seconds = 0;

@@ -6,6 +6,7 @@
 
 #include "services/cli/commands.h"
 #include "services/cli/render.h"
+#include "services/config/roles.h"
 #include "services/runtime.h"
 #include "services/server/server.h"
 
@@ -15,7 +16,9 @@ namespace {
 ExitCode RunServe(const Context& context) {
   absl::StatusOr<Config> config = LoadSettings(context.options);
   if (!config.ok()) return ReportError(config.status());
-  if (config->data_directory.empty()) {
+  const absl::StatusOr<Roles> roles = RolesOf(*config);
+  if (!roles.ok()) return ReportError(roles.status());
+  if (roles->retrieval && config->data_directory.empty()) {
     return ReportError(absl::InvalidArgumentError(
         "no data directory: give --data DIR, BRAID_DATA_DIRECTORY or "
         "`data_directory` in the configuration file"));
@@ -54,6 +57,10 @@ void AddServe(CLI::App& app, CommonOptions* common, Action* action) {
   verb->add_option("--address", common->address,
                    "HOST:PORT (port 0: any free one) or unix:PATH")
       ->type_name("ADDRESS");
+  verb->add_option("--roles", common->roles,
+                   "What this process does: retrieval, generation, gateway, "
+                   "with commas between; all by default")
+      ->type_name("ROLES");
   verb->add_option("--data", common->data, "Data directory; created if absent")
       ->type_name("DIR");
   verb->add_option("--model", common->model,

@@ -12,6 +12,9 @@
 namespace braid::services {
 
 struct Config {
+  // What this process does: retrieval, generation, gateway, with commas between
+  // (config/roles.h).
+  std::string roles = "retrieval,generation,gateway";
   std::string address = "127.0.0.1:7410";  // host:port or unix:/path
   std::string data_directory;              // required by what runs in-process
   // HF BERT-family directory; empty for the one deploy/setup fetched
@@ -61,6 +64,15 @@ struct Config {
   // admin. auto: admin where there is nothing to show (no access file, no
   // tokens), otherwise none.
   std::string auth_anonymous = "auto";
+
+  // [upstream], of a gateway: host:port of the processes that have the roles it
+  // has not, and how they are called. PEM files, read again as they change.
+  std::string upstream_retrieval;
+  std::string upstream_generation;
+  std::string upstream_tls = "off";  // on: the certificate is verified
+  std::string upstream_ca_file;      // empty for the system's
+  std::string upstream_certificate_file;
+  std::string upstream_key_file;
 
   // [client], of the verbs that talk to a server.
   std::string client_tls = "off";  // on: the server's certificate is verified

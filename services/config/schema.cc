@@ -21,6 +21,7 @@ std::vector<Setting> MakeSettings() {
   using C = Config;
   using L = Limits;
   return {
+      {"", "roles", &C::roles},
       {"", "address", &C::address},
       {"", "data_directory", &C::data_directory},
       {"", "encoder_directory", &C::encoder_directory},
@@ -61,6 +62,12 @@ std::vector<Setting> MakeSettings() {
        0,
        0,
        {"auto", "none", "reader", "writer", "admin"}},
+      {"upstream", "retrieval", &C::upstream_retrieval},
+      {"upstream", "generation", &C::upstream_generation},
+      {"upstream", "tls", &C::upstream_tls, 0, 0, {"off", "on"}},
+      {"upstream", "ca_file", &C::upstream_ca_file},
+      {"upstream", "certificate_file", &C::upstream_certificate_file},
+      {"upstream", "key_file", &C::upstream_key_file},
       {"client", "tls", &C::client_tls, 0, 0, {"off", "on"}},
       {"client", "ca_file", &C::client_ca_file},
       {"client", "certificate_file", &C::client_certificate_file},
@@ -122,6 +129,7 @@ std::vector<Setting> MakeSettings() {
        &L::max_concurrent_ingest_streams, 1, 1024},
       {"limits", "max_concurrent_lookups", &L::max_concurrent_lookups, 1,
        10000},
+      {"limits", "max_forwarded_calls", &L::max_forwarded_calls, 1, 1000000},
       {"limits", "max_calls_in_flight_per_caller",
        &L::max_calls_in_flight_per_caller, 0, 100000},
       {"limits", "max_calls_per_second_per_caller",

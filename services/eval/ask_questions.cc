@@ -37,8 +37,13 @@ class Asker {
     asked.judged = !relevant.empty();
     asked.relevant = relevant.size();
     const absl::Time start = absl::Now();
-    const absl::Status status =
-        RunAnswer(runtime_, *query, [&](const PipelineEvent& event) {
+    const absl::Status status = RunAnswer(
+        [this](const ContextQuery& context, const FoundSink& on_found) {
+          return BuildContext(runtime_.backend(), runtime_.reranker(), context,
+                              on_found);
+        },
+        runtime_.answerer(), *query,
+        [&](const PipelineEvent& event) {
           Take(event, relevant, &asked);
           return true;
         });

@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "fusion/context_plan.h"
-#include "services/pipeline/parents.h"
 #include "services/pipeline/stage_clock.h"
 #include "services/text.h"
 
@@ -30,19 +27,18 @@ absl::Time ShareOf(absl::Time deadline, double share) {
 
 class AnswerRun {
  public:
-  AnswerRun(Runtime& runtime, const AnswerQuery& query,
-            const PipelineSink& sink)
-      : runtime_(runtime),
+  AnswerRun(const ContextSource& source, generation::Answerer& answerer,
+            const AnswerQuery& query, const PipelineSink& sink)
+      : source_(source),
+        answerer_(answerer),
         query_(query),
         sink_(sink),
         begin_(query.search.begin.value_or(StageClock::Clock::now())),
         clock_(begin_) {}
 
   absl::Status Run() {
-    absl::Status status = Search();
+    absl::Status status = FindContext();
     if (absl::IsDeadlineExceeded(status)) return EndEarly("search");
-    if (!status.ok()) return status;
-    status = Plan();
     if (!status.ok()) return status;
     if (query_.search.query.deadline - absl::Now() < kMinGenerateTime) {
       return EndEarly("generate");
@@ -72,105 +68,36 @@ class AnswerRun {
     return Gone();
   }
 
-  absl::Status Search() {
-    PipelineQuery search = query_.search;
+  absl::Status FindContext() {
+    ContextQuery query = query_;
+    PipelineQuery& search = query.search;
     search.begin = begin_;
-    search.query.deadline = ShareOf(query_.search.query.deadline, kSearchShare);
+    search.query.deadline = ShareOf(search.query.deadline, kSearchShare);
     search.on_stage = [this](const StageTime& stage) { Send(stage); };
-    absl::StatusOr<PipelineResult> found =
-        RunSearch(runtime_.backend(), runtime_.reranker(), search);
-    if (!found.ok()) return found.status();
-    found_ = *std::move(found);
-    end_.degraded = found_.degraded;
-    return Send(&found_) ? absl::OkStatus() : Gone();
-  }
-
-  // Decides what is read, and reads it from the view the search saw.
-  absl::Status Plan() {
-    const absl::Duration start = clock_.Now();
-    absl::StatusOr<std::vector<fusion::ContextCandidate>> candidates =
-        Candidates();
-    if (!candidates.ok()) return candidates.status();
-    fusion::ContextOptions options;
-    options.max_tokens = query_.max_context_tokens;
-    options.max_passages = query_.search.top_k;
-    plan_ = fusion::PlanContext(*candidates, options);
-    request_.question = query_.search.query.text;
-    for (const fusion::PlannedPassage& planned : plan_.passages) {
-      absl::StatusOr<generation::GroundingPassage> passage = Read(planned);
-      if (!passage.ok()) return passage.status();
-      request_.passages.push_back(*std::move(passage));
+    absl::StatusOr<Context> context =
+        source_(query, [this](const PipelineResult& found) {
+          end_.degraded = found.degraded;
+          return Send(&found);
+        });
+    if (gone_) return Gone();
+    if (!context.ok()) return context.status();
+    context_ = *std::move(context);
+    request_.question = search.query.text;
+    for (const ContextPassage& passage : context_.passages) {
+      request_.passages.push_back({passage.document_id, passage.version,
+                                   passage.text_range.begin, passage.title,
+                                   passage.text, passage.score});
     }
-    return Send(clock_.End("plan", start)) ? absl::OkStatus() : Gone();
+    return absl::OkStatus();
   }
 
-  // What was found, or what stands around it where the collection says so. A
-  // chunk that a better one's parent holds adds nothing.
-  absl::StatusOr<std::vector<fusion::ContextCandidate>> Candidates() {
-    std::vector<fusion::ContextCandidate> candidates;
-    std::set<retrieval::ChunkId> taken;
-    // A parent that the context has no room for would be left out whole.
-    const uint32_t parent_tokens =
-        std::min(query_.parent_tokens, query_.max_context_tokens);
-    for (const FoundPassage& found : found_.passages) {
-      const retrieval::Chunk& chunk = found.passage.chunk;
-      if (taken.contains(chunk.id)) continue;
-      fusion::ContextCandidate& candidate = candidates.emplace_back();
-      candidate.id = chunk.id;
-      candidate.document_id = chunk.document_id;
-      candidate.version = chunk.version;
-      candidate.score = found.score;
-      Parent parent = {chunk.span.text_range, chunk.span.token_count, {chunk}};
-      if (parent_tokens > 0) {
-        absl::StatusOr<Parent> widened =
-            WidenToParent(*found_.view, chunk, parent_tokens, taken);
-        if (!widened.ok()) return widened.status();
-        parent = *std::move(widened);
-      }
-      candidate.text_begin = parent.text_range.begin;
-      candidate.text_end = parent.text_range.end;
-      candidate.token_count = parent.token_count;
-      for (retrieval::Chunk& part : parent.chunks) {
-        taken.insert(part.id);
-        chunks_.push_back(std::move(part));
-      }
-    }
-    return candidates;
-  }
-
-  absl::StatusOr<generation::GroundingPassage> Read(
-      const fusion::PlannedPassage& planned) const {
-    generation::GroundingPassage out;
-    out.document_id = planned.document_id;
-    out.version = planned.version;
-    out.text_begin = planned.text_begin;
-    out.score = planned.score;
-    const retrieval::ByteRange range{planned.text_begin, planned.text_end};
-    for (const FoundPassage& found : found_.passages) {
-      const retrieval::Passage& passage = found.passage;
-      if (passage.chunk.id != planned.ids.front()) continue;
-      out.title = passage.title;
-      if (passage.chunk.span.text_range == range) out.text = passage.text;
-    }
-    if (!out.text.empty()) return out;
-    absl::StatusOr<std::string> text =
-        found_.view->ReadText(planned.document_id, planned.version, range);
-    if (!text.ok()) return text.status();
-    out.text = *std::move(text);
-    return out;
-  }
-
-  // The chunk of the plan's passage that `range` lies in (or that it shares
-  // most bytes with, where several were read as one).
-  retrieval::ChunkId ChunkAt(const fusion::PlannedPassage& planned,
-                             const retrieval::ByteRange& range) const {
-    retrieval::ChunkId best = planned.ids.front();
+  // The chunk of the passage that `range` lies in (or that it shares most bytes
+  // with, where several were read as one).
+  static retrieval::ChunkId ChunkAt(const ContextPassage& passage,
+                                    const retrieval::ByteRange& range) {
+    retrieval::ChunkId best = passage.chunks.front().id;
     uint64_t best_shared = 0;
-    for (const retrieval::Chunk& chunk : chunks_) {
-      if (chunk.document_id != planned.document_id ||
-          chunk.version != planned.version) {
-        continue;
-      }
+    for (const retrieval::Chunk& chunk : passage.chunks) {
       const uint64_t begin = std::max(range.begin, chunk.span.text_range.begin);
       const uint64_t end = std::min(range.end, chunk.span.text_range.end);
       if (begin < end && end - begin > best_shared) {
@@ -186,30 +113,29 @@ class AnswerRun {
   // must be the stored bytes.
   std::optional<VerifiedCitation> Verify(
       const generation::AnswerCitation& citation) const {
-    if (citation.passage >= plan_.passages.size()) return std::nullopt;
-    const fusion::PlannedPassage& planned = plan_.passages[citation.passage];
-    if (citation.text_begin < planned.text_begin ||
-        citation.text_end > planned.text_end ||
+    if (citation.passage >= context_.passages.size()) return std::nullopt;
+    const ContextPassage& passage = context_.passages[citation.passage];
+    if (citation.text_begin < passage.text_range.begin ||
+        citation.text_end > passage.text_range.end ||
         citation.text_begin >= citation.text_end ||
         citation.answer_begin >= citation.answer_end ||
         citation.answer_end > answer_bytes_) {
       return std::nullopt;
     }
     const retrieval::ByteRange range{citation.text_begin, citation.text_end};
-    absl::StatusOr<std::string> stored =
-        found_.view->ReadText(planned.document_id, planned.version, range);
+    absl::StatusOr<std::string> stored = context_.read_stored(passage, range);
     if (!stored.ok() || *stored != citation.quote || !IsUtf8(*stored)) {
       return std::nullopt;
     }
     VerifiedCitation verified;
     verified.answer_begin = citation.answer_begin;
     verified.answer_end = citation.answer_end;
-    verified.document_id = planned.document_id;
-    verified.version = planned.version;
+    verified.document_id = passage.document_id;
+    verified.version = passage.version;
     verified.text_range = range;
     verified.quote = *std::move(stored);
-    verified.title = request_.passages[citation.passage].title;
-    verified.chunk = ChunkAt(planned, range);
+    verified.title = passage.title;
+    verified.chunk = ChunkAt(passage, range);
     return verified;
   }
 
@@ -243,7 +169,7 @@ class AnswerRun {
     request_.max_answer_tokens = query_.max_answer_tokens;
     request_.sampling = query_.sampling;
     request_.deadline = query_.search.query.deadline;
-    absl::Status status = runtime_.answerer().Answer(
+    absl::Status status = answerer_.Answer(
         request_,
         [this](const generation::AnswerEvent& event) { return Handle(event); },
         query_.search.query.stop);
@@ -254,9 +180,8 @@ class AnswerRun {
       return status;
     }
     if (!final_.has_value()) {
-      return absl::InternalError(absl::StrCat("the answerer `",
-                                              runtime_.answerer().name(),
-                                              "` ended without a final event"));
+      return absl::InternalError(absl::StrCat(
+          "the answerer `", answerer_.name(), "` ended without a final event"));
     }
     if (final_->finish_reason == generation::FinishReason::kCancelled) {
       return absl::CancelledError("the answer was cancelled");
@@ -270,16 +195,15 @@ class AnswerRun {
     return SendEnd();
   }
 
-  Runtime& runtime_;
+  const ContextSource& source_;
+  generation::Answerer& answerer_;
   const AnswerQuery& query_;
   const PipelineSink& sink_;
   const StageClock::Clock::time_point begin_;
   const StageClock clock_;
 
-  PipelineResult found_;
-  std::vector<retrieval::Chunk> chunks_;  // that candidates are made of
-  fusion::ContextPlan plan_;
-  generation::AnswerRequest request_;  // passages parallel to the plan's
+  Context context_;
+  generation::AnswerRequest request_;  // passages parallel to the context's
   uint64_t answer_bytes_ = 0;          // of the deltas sent
   uint32_t citations_ = 0;
   generation::AnswerUsage usage_;
@@ -290,9 +214,10 @@ class AnswerRun {
 
 }  // namespace
 
-absl::Status RunAnswer(Runtime& runtime, const AnswerQuery& query,
+absl::Status RunAnswer(const ContextSource& source,
+                       generation::Answerer& answerer, const AnswerQuery& query,
                        const PipelineSink& sink) {
-  return AnswerRun(runtime, query, sink).Run();
+  return AnswerRun(source, answerer, query, sink).Run();
 }
 
 }  // namespace braid::services

@@ -9,16 +9,12 @@
 
 #include "absl/status/status.h"
 #include "generation/answer/answerer.h"
+#include "services/pipeline/context.h"
 #include "services/pipeline/search_pipeline.h"
-#include "services/runtime.h"
 
 namespace braid::services {
 
-struct AnswerQuery {
-  PipelineQuery search;
-  uint32_t max_context_tokens = 2048;
-  // Of the collection's chunking; 0: passages are read as they were found.
-  uint32_t parent_tokens = 0;
+struct AnswerQuery : ContextQuery {
   uint32_t max_answer_tokens = 256;
   generation::SamplingParams sampling;
 };
@@ -58,7 +54,8 @@ using PipelineSink = std::function<bool(const PipelineEvent&)>;
 // error status means that no end was sent: NOT_FOUND, INVALID_ARGUMENT and the
 // like from the search, CANCELLED when the stop token or the sink said so.
 // Blocks.
-absl::Status RunAnswer(Runtime& runtime, const AnswerQuery& query,
+absl::Status RunAnswer(const ContextSource& source,
+                       generation::Answerer& answerer, const AnswerQuery& query,
                        const PipelineSink& sink);
 
 }  // namespace braid::services

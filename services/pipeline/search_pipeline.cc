@@ -83,6 +83,7 @@ class SearchRun {
     if (!found.ok()) return found.status();
     legs_ = *std::move(found);
     result_.view = legs_.view;
+    result_.sequence = result_.view->sequence();
     if (!query_.query.filter.empty()) {
       AddStage({"filter", offset, legs_.filter_elapsed});
     }

@@ -63,6 +63,8 @@ struct FoundPassage {
 
 struct PipelineResult {
   std::vector<FoundPassage> passages;  // best first, at most top_k
+  retrieval::Sequence sequence = 0;    // that the search saw
+  // Of that sequence; null where the search ran in another process.
   std::shared_ptr<const retrieval::ReadView> view;
   std::vector<StageTime> stages;
   std::vector<std::string> degraded;  // legs or stages that failed or were late

@@ -67,8 +67,14 @@ Access AccessOf(const v1::SearchRequest& request) {
 Access AccessOf(const v1::AnswerRequest& request) {
   return InCollection(Role::kReader, request.collection());
 }
-// No stored text is in it, but it costs the most.
+Access AccessOf(const v1::BuildContextRequest& request) {
+  return InCollection(Role::kReader, request.search().collection());
+}
+// No stored text is in these, but they cost the most.
 Access AccessOf(const v1::GenerateRequest&) {
+  return {Access::Scope::kSomewhere, Role::kReader, ""};
+}
+Access AccessOf(const v1::AnswerFromPassagesRequest&) {
   return {Access::Scope::kSomewhere, Role::kReader, ""};
 }
 

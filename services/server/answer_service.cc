@@ -4,6 +4,8 @@
 #include <variant>
 
 #include "braid/v1/answer_service.grpc.pb.h"
+#include "services/gateway/remote_answerer.h"
+#include "services/gateway/remote_context.h"
 #include "services/server/convert.h"
 #include "services/server/search_checks.h"
 #include "services/server/services.h"
@@ -37,7 +39,7 @@ class EventWriter {
     for (const FoundPassage& found : result->passages) {
       ToProto(collection_, found, ++rank, explain_, retrieved->add_passages());
     }
-    retrieved->set_sequence(result->view->sequence());
+    retrieved->set_sequence(result->sequence);
   }
   void Fill(const generation::AnswerDelta& delta,
             v1::AnswerResponse* out) const {
@@ -112,25 +114,39 @@ class EventRecorder {
   bool ended_ = false;
 };
 
+// In this process, or in the one that has the documents.
+absl::StatusOr<Context> FindContext(Call& call, const ContextQuery& query,
+                                    const FoundSink& on_found) {
+  if (call.core().upstreams.retrieval != nullptr) {
+    return BuildRemoteContext(call, query, on_found);
+  }
+  absl::Status status = CheckSequence(call.runtime(), query.search.query);
+  if (!status.ok()) return status;
+  return BuildLocalContext(call.runtime(), query, on_found);
+}
+
 absl::Status Produce(const v1::AnswerRequest& request, AnswerStream& stream) {
   Call& call = stream.call();
   auto query = Parse(request, call.limits());
   if (!query.ok()) return query.status();
-  absl::Status status = CheckSequence(call.runtime(), query->search.query);
-  if (!status.ok()) return status;
-  const auto collection = call.runtime().backend().store()->GetCollection(
-      query->search.query.collection);
-  if (!collection.ok()) return CollectionError(collection.status());
-  query->parent_tokens = collection->chunking.parent_tokens;
   query->search.query.deadline = call.deadline();
   query->search.query.stop = call.stop();
   query->search.begin = std::chrono::steady_clock::now();
   const EventWriter writer(request, query->search.query.collection);
   EventRecorder recorder(&call, *query->search.begin);
-  status = RunAnswer(call.runtime(), *query, [&](const PipelineEvent& event) {
-    recorder.Record(event);
-    return stream.Send(writer.Write(event));
-  });
+  RemoteAnswerer remote(&call);
+  generation::Answerer& answerer = call.core().upstreams.generation != nullptr
+                                       ? remote
+                                       : call.runtime().answerer();
+  const absl::Status status = RunAnswer(
+      [&call](const ContextQuery& context, const FoundSink& on_found) {
+        return FindContext(call, context, on_found);
+      },
+      answerer, *query,
+      [&](const PipelineEvent& event) {
+        recorder.Record(event);
+        return stream.Send(writer.Write(event));
+      });
   recorder.RecordStatus(status);
   return CollectionError(status);
 }

@@ -22,6 +22,8 @@ constexpr char kRequestIdKey[] = "x-request-id";
 constexpr char kAuthorizationKey[] = "authorization";
 constexpr char kTraceparentKey[] = "traceparent";
 constexpr char kTracestateKey[] = "tracestate";
+// Says that a gateway calls for somebody else.
+constexpr char kForwardedKey[] = "x-braid-forwarded";
 constexpr size_t kMaxRequestIdBytes = 64;
 
 // Searches compute: a few more threads than cores keep the cores busy while
@@ -122,8 +124,10 @@ void CallTracker::StopAll() {
 }
 
 ServerCore::ServerCore(Runtime* runtime_in, LogLevel level,
-                       std::unique_ptr<auth::Authenticator> authenticator_in)
+                       std::unique_ptr<auth::Authenticator> authenticator_in,
+                       Upstreams upstreams_in)
     : runtime(runtime_in),
+      upstreams(std::move(upstreams_in)),
       authenticator(std::move(authenticator_in)),
       limits(runtime_in->config().limits),
       log(level),
@@ -180,7 +184,10 @@ absl::Status Call::Authenticate() {
   if (header != metadata.end()) {
     credentials.authorization = {header->second.data(), header->second.size()};
   }
-  credentials.certificate_names = CertificateNames(*context_);
+  // A gateway's own certificate must not speak for its callers.
+  if (metadata.find(kForwardedKey) == metadata.end()) {
+    credentials.certificate_names = CertificateNames(*context_);
+  }
   auto principal = core_->authenticator->Authenticate(credentials);
   if (!principal.ok()) {
     return WithReason(principal.status(), "CREDENTIALS_REFUSED");
@@ -196,6 +203,34 @@ absl::Status Call::Authenticate() {
                      wait);
   }
   counted_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Call::Forward(absl::Time deadline,
+                           grpc::ClientContext* context) const {
+  const std::string authorization = Header(*context_, kAuthorizationKey);
+  if (authorization.empty() && !CertificateNames(*context_).empty()) {
+    return WithReason(
+        absl::UnauthenticatedError("a gateway cannot show a client's "
+                                   "certificate on: send a key or a token"),
+        "CREDENTIALS_REFUSED");
+  }
+  if (!authorization.empty()) {
+    context->AddMetadata(kAuthorizationKey, authorization);
+  }
+  context->AddMetadata(kForwardedKey, "1");
+  context->AddMetadata(kRequestIdKey, request_id_);
+  std::string trace = record_.Traceparent();
+  if (trace.empty()) trace = Header(*context_, kTraceparentKey);
+  if (!trace.empty()) context->AddMetadata(kTraceparentKey, trace);
+  const std::string state = Header(*context_, kTracestateKey);
+  if (!trace.empty() && !state.empty()) {
+    context->AddMetadata(kTracestateKey, state);
+  }
+  const absl::Time end = std::min(deadline, deadline_);
+  if (end != absl::InfiniteFuture()) {
+    context->set_deadline(absl::ToChronoTime(end));
+  }
   return absl::OkStatus();
 }
 

@@ -16,11 +16,13 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "grpcpp/client_context.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/status.h"
 #include "services/auth/authenticator.h"
 #include "services/auth/principal.h"
 #include "services/auth/quotas.h"
+#include "services/gateway/upstreams.h"
 #include "services/limits.h"
 #include "services/runtime.h"
 #include "services/server/access_rules.h"
@@ -64,9 +66,11 @@ struct ServerCore {
   // Without an authenticator every caller may do everything: the server inside
   // a tool, on the tool's own data.
   ServerCore(Runtime* runtime, LogLevel level,
-             std::unique_ptr<auth::Authenticator> authenticator);
+             std::unique_ptr<auth::Authenticator> authenticator,
+             Upstreams upstreams);
 
   Runtime* const runtime;
+  const Upstreams upstreams;
   const std::unique_ptr<auth::Authenticator> authenticator;  // or null
   const Limits& limits;
   const Logger log;
@@ -113,6 +117,12 @@ class Call {
   // the client's deadline.
   absl::Time deadline() const { return work_deadline_; }
   std::stop_token stop() const { return stop_.get_token(); }
+
+  // Makes `context` a call of this one's: with the caller's credentials,
+  // request id and trace, and no later a deadline than this call's or
+  // `deadline`. UNAUTHENTICATED for a caller that showed a certificate alone,
+  // which cannot be shown on.
+  absl::Status Forward(absl::Time deadline, grpc::ClientContext* context) const;
 
   // What is measured of this call. For the thread that works on it.
   telemetry::RpcRecord& record() { return record_; }

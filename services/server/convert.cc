@@ -117,6 +117,19 @@ void ToProto(const StageTime& stage, v1::StageTiming* proto) {
   ToProto(stage.elapsed, proto->mutable_elapsed());
 }
 
+void ToProto(absl::string_view collection, const ContextPassage& passage,
+             v1::ContextPassage* proto) {
+  proto->set_document(FormatDocumentName(collection, passage.document_id));
+  proto->set_version(passage.version);
+  ToProto(passage.text_range, proto->mutable_text_range());
+  proto->set_text(passage.text);
+  proto->set_title(passage.title);
+  proto->set_score(passage.score);
+  for (const retrieval::Chunk& chunk : passage.chunks) {
+    ToProto(collection, chunk, proto->add_chunks());
+  }
+}
+
 void ToProto(absl::string_view collection, const VerifiedCitation& citation,
              v1::Citation* proto) {
   proto->set_number(citation.number);

@@ -35,6 +35,8 @@ void ToProto(absl::string_view collection, const retrieval::Chunk& chunk,
 void ToProto(absl::string_view collection, const FoundPassage& found,
              uint32_t rank, bool explain, v1::Passage* proto);
 void ToProto(const StageTime& stage, v1::StageTiming* proto);
+void ToProto(absl::string_view collection, const ContextPassage& passage,
+             v1::ContextPassage* proto);
 void ToProto(absl::string_view collection, const VerifiedCitation& citation,
              v1::Citation* proto);
 v1::FinishReason ToProto(generation::FinishReason reason);

@@ -100,7 +100,7 @@ void AddTraces(const ServerCore& core, std::vector<Reading>* readings) {
 http::Reply Metrics(ServerCore* core, const HealthService* health) {
   std::vector<Reading> readings;
   AddQueues(*core, &readings);
-  AddIndexes(core, &readings);
+  if (core->runtime->has_backend()) AddIndexes(core, &readings);
   AddProcess(&readings);
   AddTraces(*core, &readings);
   readings.push_back({"braid_build_info",

@@ -14,34 +14,62 @@
 namespace braid::services {
 namespace {
 
-absl::Status Search(Call& call, const v1::SearchRequest& request,
-                    v1::SearchResponse* response) {
-  auto query = Parse(request, call.limits());
-  if (!query.ok()) return query.status();
+// Fills what the edge does not know and checks what needs the store.
+absl::Status Prepare(Call& call, PipelineQuery* query) {
   absl::Status status = CheckSequence(call.runtime(), query->query);
   if (!status.ok()) return status;
   query->query.deadline = call.deadline();
   query->query.stop = call.stop();
   query->begin = std::chrono::steady_clock::now();
-  query->on_stage = [&](const StageTime& stage) {
-    call.record().AddStage(stage.stage, *query->begin, stage.start,
-                           stage.elapsed);
+  query->on_stage = [&call, begin = *query->begin](const StageTime& stage) {
+    call.record().AddStage(stage.stage, begin, stage.start, stage.elapsed);
   };
+  return absl::OkStatus();
+}
+
+void Fill(Call& call, const PipelineQuery& query, bool explain,
+          const PipelineResult& found, v1::SearchResponse* response) {
+  uint32_t rank = 0;
+  for (const FoundPassage& passage : found.passages) {
+    ToProto(query.query.collection, passage, ++rank, explain,
+            response->add_passages());
+  }
+  response->set_sequence(found.sequence);
+  for (const StageTime& stage : found.stages) {
+    ToProto(stage, response->add_stages());
+  }
+  for (const std::string& name : found.degraded) {
+    response->add_degraded(name);
+    call.core().metrics.CountDegraded(name);
+  }
+}
+
+absl::Status Search(Call& call, const v1::SearchRequest& request,
+                    v1::SearchResponse* response) {
+  auto query = Parse(request, call.limits());
+  if (!query.ok()) return query.status();
+  absl::Status status = Prepare(call, &*query);
+  if (!status.ok()) return status;
   const auto found =
       RunSearch(call.runtime().backend(), call.runtime().reranker(), *query);
   if (!found.ok()) return CollectionError(found.status());
-  uint32_t rank = 0;
-  for (const FoundPassage& passage : found->passages) {
-    ToProto(query->query.collection, passage, ++rank, request.explain(),
-            response->add_passages());
-  }
-  response->set_sequence(found->view->sequence());
-  for (const StageTime& stage : found->stages) {
-    ToProto(stage, response->add_stages());
-  }
-  for (const std::string& name : found->degraded) {
-    response->add_degraded(name);
-    call.core().metrics.CountDegraded(name);
+  Fill(call, *query, request.explain(), *found, response);
+  return absl::OkStatus();
+}
+
+absl::Status LayOut(Call& call, const v1::BuildContextRequest& request,
+                    v1::BuildContextResponse* response) {
+  auto query = Parse(request, call.limits());
+  if (!query.ok()) return query.status();
+  absl::Status status = Prepare(call, &query->search);
+  if (!status.ok()) return status;
+  const auto context = BuildLocalContext(
+      call.runtime(), *query, [](const PipelineResult&) { return true; });
+  if (!context.ok()) return CollectionError(context.status());
+  Fill(call, query->search, request.search().explain(), context->found,
+       response->mutable_search());
+  for (const ContextPassage& passage : context->passages) {
+    ToProto(query->search.query.collection, passage, response->add_passages());
   }
   return absl::OkStatus();
 }
@@ -56,6 +84,14 @@ class RetrievalService final : public v1::RetrievalService::CallbackService {
     return UnaryCall<v1::SearchRequest, v1::SearchResponse>::Start(
         core_, &core_->searches, context, "RetrievalService/Search", request,
         response, services::Search);
+  }
+  grpc::ServerUnaryReactor* BuildContext(
+      grpc::CallbackServerContext* context,
+      const v1::BuildContextRequest* request,
+      v1::BuildContextResponse* response) override {
+    return UnaryCall<v1::BuildContextRequest, v1::BuildContextResponse>::Start(
+        core_, &core_->searches, context, "RetrievalService/BuildContext",
+        request, response, LayOut);
   }
 
  private:
@@ -75,6 +111,15 @@ absl::Status CheckSequence(Runtime& runtime, const retrieval::Query& query) {
   return InvalidFields({{"wait_for_sequence",
                          absl::StrCat("the newest write of this collection is ",
                                       counters->last_sequence)}});
+}
+
+absl::StatusOr<Context> BuildLocalContext(Runtime& runtime, ContextQuery query,
+                                          const FoundSink& on_found) {
+  const auto collection =
+      runtime.backend().store()->GetCollection(query.search.query.collection);
+  if (!collection.ok()) return collection.status();
+  query.parent_tokens = collection->chunking.parent_tokens;
+  return BuildContext(runtime.backend(), runtime.reranker(), query, on_found);
 }
 
 std::unique_ptr<grpc::Service> MakeRetrievalService(ServerCore* core) {

@@ -12,20 +12,26 @@
 
 namespace braid::services {
 
-std::vector<std::string> ServiceNames() {
-  return {v1::CollectionService::service_full_name(),
-          v1::DocumentService::service_full_name(),
-          v1::RetrievalService::service_full_name(),
-          v1::GenerationService::service_full_name(),
-          v1::AnswerService::service_full_name(),
-          v1::AdminService::service_full_name(),
-          v1::OperationService::service_full_name()};
+std::vector<std::string> ServiceNames(const Roles& roles) {
+  std::vector<std::string> names;
+  if (roles.retrieval || roles.gateway) {
+    names = {v1::CollectionService::service_full_name(),
+             v1::DocumentService::service_full_name(),
+             v1::RetrievalService::service_full_name(),
+             v1::AdminService::service_full_name(),
+             v1::OperationService::service_full_name()};
+  }
+  if (roles.generation || roles.gateway) {
+    names.push_back(v1::GenerationService::service_full_name());
+  }
+  if (roles.gateway) names.push_back(v1::AnswerService::service_full_name());
+  return names;
 }
 
 std::vector<std::string> RpcNames() {
   const auto* pool = google::protobuf::DescriptorPool::generated_pool();
   std::vector<std::string> names;
-  for (const std::string& service_name : ServiceNames()) {
+  for (const std::string& service_name : ServiceNames(Roles())) {
     const auto* service = pool->FindServiceByName(service_name);
     for (int i = 0; i < service->method_count(); ++i) {
       names.push_back(

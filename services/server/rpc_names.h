@@ -5,10 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "services/config/roles.h"
+
 namespace braid::services {
 
-// `braid.v1.RetrievalService` and its like.
-std::vector<std::string> ServiceNames();
+// `braid.v1.RetrievalService` and its like: what a process with these roles
+// serves. A gateway serves everything, itself or by passing calls on.
+std::vector<std::string> ServiceNames(const Roles& roles);
 
 // As logs and metrics have them: `RetrievalService/Search`.
 std::vector<std::string> RpcNames();

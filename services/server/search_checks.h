@@ -1,9 +1,11 @@
-// Checks of a search that need the store.
+// What a search needs of the store beside the search itself.
 #ifndef BRAID_SERVICES_SERVER_SEARCH_CHECKS_H_
 #define BRAID_SERVICES_SERVER_SEARCH_CHECKS_H_
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "retrieval/backend.h"
+#include "services/pipeline/context.h"
 #include "services/runtime.h"
 
 namespace braid::services {
@@ -12,6 +14,10 @@ namespace braid::services {
 // collection has not reached is a mistake: INVALID_ARGUMENT at once instead of
 // a search that waits until its deadline. NOT_FOUND for an unknown collection.
 absl::Status CheckSequence(Runtime& runtime, const retrieval::Query& query);
+
+// BuildContext, with the parents that the collection wants.
+absl::StatusOr<Context> BuildLocalContext(Runtime& runtime, ContextQuery query,
+                                          const FoundSink& on_found);
 
 }  // namespace braid::services
 

@@ -17,6 +17,9 @@
 #include "grpcpp/support/channel_arguments.h"
 #include "services/auth/authenticator.h"
 #include "services/auth/principal.h"
+#include "services/config/roles.h"
+#include "services/gateway/forwarded_service.h"
+#include "services/gateway/upstreams.h"
 #include "services/server/call.h"
 #include "services/server/credentials.h"
 #include "services/server/health_service.h"
@@ -97,18 +100,28 @@ absl::StatusOr<std::unique_ptr<auth::Authenticator>> MakeAuthenticator(
 class ServerImpl final : public Server {
  public:
   ServerImpl(Runtime* runtime,
-             std::unique_ptr<auth::Authenticator> authenticator)
+             std::unique_ptr<auth::Authenticator> authenticator,
+             const Roles& roles, Upstreams upstreams)
       : core_(runtime, ParseLogLevel(runtime->config().log_level),
-              std::move(authenticator)),
-        health_(ServiceNames(), runtime->config().limits.max_health_watchers),
-        probes_(ServiceNames(), runtime->config().limits.max_health_watchers) {
-    services_.push_back(MakeCollectionService(&core_));
-    services_.push_back(MakeDocumentService(&core_));
-    services_.push_back(MakeRetrievalService(&core_));
-    services_.push_back(MakeGenerationService(&core_));
+              std::move(authenticator), std::move(upstreams)),
+        health_(ServiceNames(roles),
+                runtime->config().limits.max_health_watchers),
+        probes_(ServiceNames(roles),
+                runtime->config().limits.max_health_watchers) {
+    if (roles.retrieval) {
+      services_.push_back(MakeCollectionService(&core_));
+      services_.push_back(MakeDocumentService(&core_));
+      services_.push_back(MakeRetrievalService(&core_));
+      services_.push_back(MakeAdminService(&core_));
+      services_.push_back(MakeOperationService(&core_));
+    }
+    if (roles.generation) services_.push_back(MakeGenerationService(&core_));
+    if (!roles.gateway) return;
     services_.push_back(MakeAnswerService(&core_));
-    services_.push_back(MakeAdminService(&core_));
-    services_.push_back(MakeOperationService(&core_));
+    Forward({.generation = false, .gateway = false}, core_.upstreams.retrieval,
+            "retrieval");
+    Forward({.retrieval = false, .gateway = false}, core_.upstreams.generation,
+            "generation");
   }
   ~ServerImpl() override { Shutdown(absl::ZeroDuration()); }
 
@@ -152,6 +165,17 @@ class ServerImpl final : public Server {
       core_.log.Write(LogLevel::kInfo, "listening", {{"address", address_}});
     }
     return absl::OkStatus();
+  }
+
+  // Passes on what the role serves, where another process has it.
+  void Forward(const Roles& role,
+               const std::shared_ptr<grpc::Channel>& upstream,
+               const char* name) {
+    if (upstream == nullptr) return;
+    for (const std::string& service : ServiceNames(role)) {
+      services_.push_back(
+          MakeForwardedService(&core_, upstream, service, name));
+    }
   }
 
   absl::Status StartMonitor() {
@@ -241,9 +265,14 @@ class ServerImpl final : public Server {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     Runtime* runtime, const std::string& address) {
   const Config& config = runtime->config();
+  const absl::StatusOr<Roles> roles = RolesOf(config);
+  if (!roles.ok()) return roles.status();
+  absl::StatusOr<Upstreams> upstreams = MakeUpstreams(config, *roles);
+  if (!upstreams.ok()) return upstreams.status();
   // What has no address is a tool's own.
   if (address.empty()) {
-    auto server = std::make_unique<ServerImpl>(runtime, nullptr);
+    auto server = std::make_unique<ServerImpl>(runtime, nullptr, *roles,
+                                               *std::move(upstreams));
     absl::Status status =
         server->Listen(address, grpc::InsecureServerCredentials(), "");
     if (!status.ok()) return status;
@@ -255,8 +284,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   if (!credentials.ok()) return credentials.status();
   auto authenticator = MakeAuthenticator(config);
   if (!authenticator.ok()) return authenticator.status();
-  auto server =
-      std::make_unique<ServerImpl>(runtime, *std::move(authenticator));
+  auto server = std::make_unique<ServerImpl>(runtime, *std::move(authenticator),
+                                             *roles, *std::move(upstreams));
   absl::Status status =
       server->Listen(address, *credentials, config.health_address);
   if (!status.ok()) return status;

@@ -32,7 +32,10 @@ namespace braid::services {
 // Collects the violations of one request.
 class RequestChecker {
  public:
-  explicit RequestChecker(const Limits& limits) : limits_(limits) {}
+  // Fields are named with `prefix` before them.
+  explicit RequestChecker(const Limits& limits, absl::string_view prefix = "")
+      : limits_(limits), prefix_(prefix) {}
+  void SetPrefix(absl::string_view prefix) { prefix_ = std::string(prefix); }
 
   const Limits& limits() const { return limits_; }
   std::vector<FieldViolation>* violations() { return &violations_; }
@@ -63,6 +66,7 @@ class RequestChecker {
 
  private:
   const Limits& limits_;
+  std::string prefix_;
   std::vector<FieldViolation> violations_;
 };
 
@@ -132,6 +136,12 @@ absl::StatusOr<PipelineQuery> Parse(const v1::SearchRequest& request,
                                     const Limits& limits);
 absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,
                                   const Limits& limits);
+absl::StatusOr<ContextQuery> Parse(const v1::BuildContextRequest& request,
+                                   const Limits& limits);
+// Passages are known by their index: that is their document's id, and their
+// text begins at 0.
+absl::StatusOr<generation::AnswerRequest> Parse(
+    const v1::AnswerFromPassagesRequest& request, const Limits& limits);
 absl::StatusOr<generation::GenerationRequest> Parse(
     const v1::GenerateRequest& request, const Limits& limits);
 // `collection` is checked apart, as it may be left out. Takes the bytes out of

@@ -32,7 +32,9 @@ using ::testing::Not;
 const std::map<std::string, std::string>& Needed() {
   static const auto& needed = *new std::map<std::string, std::string>{
       {"RetrievalService/Search", "reader"},
+      {"RetrievalService/BuildContext", "reader"},
       {"AnswerService/Answer", "reader"},
+      {"GenerationService/AnswerFromPassages", "reader anywhere"},
       {"GenerationService/Generate", "reader anywhere"},
       {"CollectionService/CreateCollection", "admin"},
       {"CollectionService/GetCollection", "reader"},
@@ -125,6 +127,9 @@ class AccessTest : public ::testing::Test {
       if (descriptor == nullptr) return;
       message->GetReflection()->SetString(message.get(), descriptor, value);
     };
+    if (auto* context = dynamic_cast<v1::BuildContextRequest*>(message.get())) {
+      context->mutable_search()->set_collection("collections/c");
+    }
     set("collection", "collections/c");
     set("collection_id", "c");
     set("parent", "collections/c");

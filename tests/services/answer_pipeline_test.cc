@@ -6,6 +6,7 @@
 #include "fakes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "services/runtime.h"
 
 namespace braid::services {
 namespace {
@@ -45,24 +46,31 @@ class AnswerPipelineTest : public ::testing::Test {
 
   absl::Status Run() {
     events_.clear();
-    return RunAnswer(*runtime_, query_, [this](const PipelineEvent& event) {
-      if (const auto* stage = std::get_if<StageTime>(&event)) {
-        events_.push_back("stage " + stage->stage);
-      } else if (std::get_if<const PipelineResult*>(&event) != nullptr) {
-        events_.push_back("retrieved");
-      } else if (const auto* delta = std::get_if<AnswerDelta>(&event)) {
-        events_.push_back("delta " + delta->text);
-      } else if (const auto* citation = std::get_if<VerifiedCitation>(&event)) {
-        events_.push_back("citation");
-        citations_.push_back(*citation);
-      } else if (std::get_if<AnswerUsage>(&event) != nullptr) {
-        events_.push_back("usage");
-      } else {
-        events_.push_back("end");
-        end_ = std::get<AnswerEnd>(event);
-      }
-      return events_.size() < receive_;
-    });
+    const ContextSource source = [this](const ContextQuery& query,
+                                        const FoundSink& on_found) {
+      return BuildContext(runtime_->backend(), nullptr, query, on_found);
+    };
+    return RunAnswer(
+        source, runtime_->answerer(), query_,
+        [this](const PipelineEvent& event) {
+          if (const auto* stage = std::get_if<StageTime>(&event)) {
+            events_.push_back("stage " + stage->stage);
+          } else if (std::get_if<const PipelineResult*>(&event) != nullptr) {
+            events_.push_back("retrieved");
+          } else if (const auto* delta = std::get_if<AnswerDelta>(&event)) {
+            events_.push_back("delta " + delta->text);
+          } else if (const auto* citation =
+                         std::get_if<VerifiedCitation>(&event)) {
+            events_.push_back("citation");
+            citations_.push_back(*citation);
+          } else if (std::get_if<AnswerUsage>(&event) != nullptr) {
+            events_.push_back("usage");
+          } else {
+            events_.push_back("end");
+            end_ = std::get<AnswerEnd>(event);
+          }
+          return events_.size() < receive_;
+        });
   }
 
   FakeBackend* backend_;

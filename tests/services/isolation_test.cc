@@ -125,7 +125,7 @@ TEST_F(IsolationTest, NoCanaryCrosses) {
     grpc::ClientContext context;
     Show(&context, tenant);
     grpc::Status status;
-    switch (random() % 4) {
+    switch (random() % 5) {
       case 0:
       case 1: {
         v1::SearchRequest request;
@@ -145,6 +145,16 @@ TEST_F(IsolationTest, NoCanaryCrosses) {
         break;
       }
       case 2: {
+        v1::BuildContextRequest request;
+        request.mutable_search()->set_collection(collection);
+        request.mutable_search()->set_query("common secret " + canary);
+        v1::BuildContextResponse response;
+        status =
+            service_->retrieval().BuildContext(&context, request, &response);
+        ExpectOwn(tenant, response.SerializeAsString(), "");
+        break;
+      }
+      case 3: {
         v1::AnswerRequest request;
         request.set_collection(collection);
         request.set_question("What is the secret " + canary + "?");
