@@ -13,6 +13,7 @@
 #include "generation/answer/generative_answerer.h"
 #include "retrieval/encoder/bert_encoder.h"
 #include "services/config/roles.h"
+#include "services/sentence_similarity.h"
 
 namespace braid::services {
 namespace {
@@ -20,29 +21,6 @@ namespace {
 int Threads(const Config& config) {
   if (config.threads > 0) return config.threads;
   return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
-
-// The encoder as the extractive answerer wants it. Vectors have length 1, so
-// the inner product is the cosine.
-generation::SentenceSimilarity SimilarityOf(const retrieval::Encoder* encoder) {
-  return [encoder](absl::string_view question,
-                   absl::Span<const absl::string_view> sentences)
-             -> absl::StatusOr<std::vector<float>> {
-    const size_t dimension = encoder->dimension();
-    std::vector<absl::string_view> texts = {question};
-    texts.insert(texts.end(), sentences.begin(), sentences.end());
-    std::vector<float> vectors(texts.size() * dimension);
-    absl::Status status = encoder->Embed(texts, vectors.data());
-    if (!status.ok()) return status;
-    std::vector<float> similarities(sentences.size());
-    for (size_t i = 0; i < sentences.size(); ++i) {
-      const float* sentence = vectors.data() + (i + 1) * dimension;
-      float sum = 0;
-      for (size_t d = 0; d < dimension; ++d) sum += vectors[d] * sentence[d];
-      similarities[i] = sum;
-    }
-    return similarities;
-  };
 }
 
 absl::StatusOr<std::unique_ptr<retrieval::LocalBackend>> OpenBackend(
@@ -113,7 +91,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const Config& config) {
   }
   if (extracts) {
     parts.answerer = generation::MakeExtractiveAnswerer(
-        SimilarityOf(parts.encoder.get()), generation::ExtractiveOptions());
+        MakeSentenceSimilarity(parts.encoder.get(), Threads(config)),
+        generation::ExtractiveOptions());
   } else if (roles->generation) {
     auto generator =
         generation::Generator::Load(config.model_directory, Threads(config));

@@ -311,7 +311,11 @@ class ExtractiveAnswerer : public Answerer {
         texts.push_back(candidate.text);
       }
       absl::StatusOr<std::vector<float>> similar =
-          similarity_(request.question, texts);
+          similarity_(request.question, texts,
+                      [&] { return !Interrupted(request, stop).has_value(); });
+      if (const auto reason = Interrupted(request, stop)) {
+        return Finish(sink, *reason, "");
+      }
       if (!similar.ok()) return similar.status();
       if (similar->size() != texts.size()) {
         return absl::InternalError(

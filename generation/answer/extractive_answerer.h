@@ -16,9 +16,11 @@
 namespace braid::generation {
 
 // Similarity of the question to each sentence, in order, -1 to 1. The service
-// plugs the encoder in here.
+// plugs the encoder in here. `go_on` is asked now and then: once it says no,
+// nobody waits for the rest, and the function returns CANCELLED.
 using SentenceSimilarity = std::function<absl::StatusOr<std::vector<float>>(
-    absl::string_view question, absl::Span<const absl::string_view> sentences)>;
+    absl::string_view question, absl::Span<const absl::string_view> sentences,
+    const std::function<bool()>& go_on)>;
 
 struct ExtractiveOptions {
   size_t max_sentences = 4;

@@ -71,6 +71,27 @@ absl::StatusOr<Json> BenchIngest(Config config,
                                  const ProgressSink& progress,
                                  std::stop_token stop);
 
+struct BenchLoadOptions {
+  std::string dataset;  // BEIR layout
+  std::string model;    // HF checkpoint directory; empty: extracted answers
+  double seconds = 10;  // of the search for the peak, and of the steady load
+  double rate = 0;      // of the steady load, per second; 0: 70 % of the peak
+  double overload_seconds = 60;
+  double reset_seconds = 20;
+  uint64_t cancelled_calls = 10'000;
+};
+
+// What a server of its own (another process, over loopback, which this one
+// shares the cores with) does under load: `peak`, searches per second by
+// callers who wait; `steady`, percentiles at a rate below it; `overload`, ten
+// times the peak: what is still answered, how soon the rest is refused, memory,
+// and the time until all is as before; `cancel`, calls that end at any moment:
+// how soon nothing of them runs; `reset`, 50,000 streams a second opened and
+// reset, and what well-behaved callers feel of it.
+absl::StatusOr<Json> BenchLoad(Config config, const BenchLoadOptions& options,
+                               const ProgressSink& progress,
+                               std::stop_token stop);
+
 struct BenchGenerateOptions {
   std::string model;  // HF checkpoint directory; runs on the CPU in f32
   std::vector<size_t> prompts = {512};

@@ -1,4 +1,4 @@
-// `braid bench search|dense|encode|ingest|generate`.
+// `braid bench search|dense|encode|ingest|load|generate`.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
@@ -133,6 +133,51 @@ void AddEncodeBench(CLI::App* bench, CommonOptions* common, Action* action) {
   });
 }
 
+void AddLoadBench(CLI::App* bench, CommonOptions* common, Action* action) {
+  CLI::App* verb =
+      bench->add_subcommand("load",
+                            "A server under steady load, overload, cancelled "
+                            "calls and reset streams");
+  auto options = std::make_shared<BenchLoadOptions>();
+  AddDataset(verb, &options->dataset);
+  const auto seconds = CLI::Range(0.1, 36000.0);
+  verb->add_option("--seconds", options->seconds,
+                   "Length of the search for the peak and of the steady load")
+      ->capture_default_str()
+      ->check(seconds);
+  verb->add_option("--rate", options->rate,
+                   "Searches per second of the steady load (default: 70 % of "
+                   "the peak)")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--overload-seconds", options->overload_seconds,
+                   "Length of ten times the peak")
+      ->capture_default_str()
+      ->check(seconds);
+  verb->add_option("--reset-seconds", options->reset_seconds,
+                   "Length of the flood of reset streams")
+      ->capture_default_str()
+      ->check(seconds);
+  verb->add_option("--calls", options->cancelled_calls, "Calls to cancel")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--model", options->model,
+                   "Hugging Face causal model: cancels its completions, too")
+      ->type_name("DIR");
+  verb->add_option("--data", common->data,
+                   "Keep the index in this directory and use it again "
+                   "(default: a temporary one)")
+      ->type_name("DIR");
+  AddBasicFlags(verb, common);
+  AddEngineFlags(verb, common);
+  verb->callback([options, action] {
+    *action = ToAction([options](Config config, const ProgressSink& progress,
+                                 const Context& context) {
+      return BenchLoad(std::move(config), *options, progress,
+                       context.signals->token());
+    });
+  });
+}
+
 void AddIngestBench(CLI::App* bench, CommonOptions* common, Action* action) {
   CLI::App* verb = bench->add_subcommand(
       "ingest", "Documents per second with and without embedding, peak memory");
@@ -213,6 +258,7 @@ void AddBench(CLI::App& app, CommonOptions* common, Action* action) {
   AddSearchBench(bench, common, action);
   AddDenseBench(bench, common, action);
   AddEncodeBench(bench, common, action);
+  AddLoadBench(bench, common, action);
   AddIngestBench(bench, common, action);
   AddGenerateBench(bench, common, action);
 }

@@ -15,6 +15,8 @@
 namespace braid::generation {
 namespace {
 
+using GoOn = std::function<bool()>;
+
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -162,8 +164,8 @@ TEST(ExtractiveAnswererTest, AbstainsWhereNothingSupportsAnAnswer) {
 // answer, however similar it looks.
 TEST(ExtractiveAnswererTest, AbstainsWhereTheCodeAskedForIsNowhere) {
   const SentenceSimilarity alike =
-      [](absl::string_view, absl::Span<const absl::string_view> sentences)
-      -> absl::StatusOr<std::vector<float>> {
+      [](absl::string_view, absl::Span<const absl::string_view> sentences,
+         const GoOn&) -> absl::StatusOr<std::vector<float>> {
     return std::vector<float>(sentences.size(), 0.9f);
   };
   const auto answerer = MakeExtractiveAnswerer(alike, {});
@@ -189,8 +191,8 @@ TEST(ExtractiveAnswererTest, SimilarityAnswersWhatSharesNoWord) {
       {Passage("The bus is late today. Doctors should wash their hands often. "
                "Paint dries in hours.")});
   const SentenceSimilarity similarity =
-      [](absl::string_view, absl::Span<const absl::string_view> sentences)
-      -> absl::StatusOr<std::vector<float>> {
+      [](absl::string_view, absl::Span<const absl::string_view> sentences,
+         const GoOn&) -> absl::StatusOr<std::vector<float>> {
     std::vector<float> values;
     for (const absl::string_view sentence : sentences) {
       values.push_back(absl::StrContains(sentence, "Doctors") ? 0.8f : 0.05f);
@@ -213,8 +215,8 @@ TEST(ExtractiveAnswererTest, ScoresNoMoreSentencesThanAllowed) {
   size_t most = 0;
   bool tide = false;
   const SentenceSimilarity similarity =
-      [&](absl::string_view, absl::Span<const absl::string_view> sentences)
-      -> absl::StatusOr<std::vector<float>> {
+      [&](absl::string_view, absl::Span<const absl::string_view> sentences,
+          const GoOn&) -> absl::StatusOr<std::vector<float>> {
     most = std::max(most, sentences.size());
     for (const auto& sentence : sentences) {
       tide = tide || absl::StrContains(sentence, "tide");
@@ -232,19 +234,50 @@ TEST(ExtractiveAnswererTest, ScoresNoMoreSentencesThanAllowed) {
 
 TEST(ExtractiveAnswererTest, ErrorsOfTheEncoderAreTold) {
   const AnswerRequest request = Request("tide", {Passage("The tide turns.")});
-  const SentenceSimilarity broken = [](absl::string_view,
-                                       absl::Span<const absl::string_view>)
-      -> absl::StatusOr<std::vector<float>> {
+  const SentenceSimilarity broken =
+      [](absl::string_view, absl::Span<const absl::string_view>,
+         const GoOn&) -> absl::StatusOr<std::vector<float>> {
     return absl::UnavailableError("no encoder");
   };
   const Told told = Ask(*MakeExtractiveAnswerer(broken, {}), request);
   EXPECT_EQ(told.status.code(), absl::StatusCode::kUnavailable);
   EXPECT_TRUE(told.finals.empty());
-  const SentenceSimilarity short_list = [](absl::string_view,
-                                           absl::Span<const absl::string_view>)
-      -> absl::StatusOr<std::vector<float>> { return std::vector<float>{}; };
+  const SentenceSimilarity short_list =
+      [](absl::string_view, absl::Span<const absl::string_view>,
+         const GoOn&) -> absl::StatusOr<std::vector<float>> {
+    return std::vector<float>{};
+  };
   EXPECT_EQ(Ask(*MakeExtractiveAnswerer(short_list, {}), request).status.code(),
             absl::StatusCode::kInternal);
+}
+
+// The similarity takes the time: whoever stops the answer stops that, too.
+TEST(ExtractiveAnswererTest, StopsComparingWhenToldTo) {
+  const AnswerRequest request = Request("tide", {Passage("The tide turns.")});
+  std::stop_source stop;
+  int looks = 0;
+  const SentenceSimilarity slow =
+      [&](absl::string_view, absl::Span<const absl::string_view>,
+          const GoOn& go_on) -> absl::StatusOr<std::vector<float>> {
+    while (go_on()) {
+      if (++looks == 3) stop.request_stop();
+    }
+    return absl::CancelledError("not wanted");
+  };
+  std::vector<AnswerFinal> finals;
+  const absl::Status status = MakeExtractiveAnswerer(slow, {})->Answer(
+      request,
+      [&](const AnswerEvent& event) {
+        if (const auto* end = std::get_if<AnswerFinal>(&event)) {
+          finals.push_back(*end);
+        }
+        return true;
+      },
+      stop.get_token());
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(looks, 3);
+  ASSERT_EQ(finals.size(), 1u);
+  EXPECT_EQ(finals[0].finish_reason, FinishReason::kCancelled);
 }
 
 TEST(ExtractiveAnswererTest, EndsEarlyWhenToldTo) {

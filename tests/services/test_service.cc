@@ -8,6 +8,7 @@
 #include "generation/answer/extractive_answerer.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
+#include "services/sentence_similarity.h"
 #include "tests/ingest/in_process_parser.h"
 
 namespace braid::services {
@@ -61,22 +62,7 @@ std::unique_ptr<Runtime> MakeRuntime(const std::string& directory,
     parts.answerer = std::make_unique<ScriptedAnswerer>(options.answerer);
   } else {
     parts.answerer = generation::MakeExtractiveAnswerer(
-        [similar](absl::string_view question,
-                  absl::Span<const absl::string_view> sentences)
-            -> absl::StatusOr<std::vector<float>> {
-          std::vector<absl::string_view> texts = {question};
-          texts.insert(texts.end(), sentences.begin(), sentences.end());
-          std::vector<float> vectors(texts.size() * 64);
-          absl::Status status = similar->Embed(texts, vectors.data());
-          if (!status.ok()) return status;
-          std::vector<float> out(sentences.size());
-          for (size_t i = 0; i < out.size(); ++i) {
-            for (size_t d = 0; d < 64; ++d) {
-              out[i] += vectors[d] * vectors[(i + 1) * 64 + d];
-            }
-          }
-          return out;
-        },
+        MakeSentenceSimilarity(similar, config.threads),
         generation::ExtractiveOptions());
   }
   if (options.generator) {
