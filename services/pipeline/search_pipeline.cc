@@ -83,7 +83,7 @@ class SearchRun {
     if (!found.ok()) return found.status();
     legs_ = *std::move(found);
     result_.view = legs_.view;
-    if (!query_.query.filter.empty()) {
+    if (!query_.query.filter.empty() || legs_.allowed != nullptr) {
       AddStage({"filter", offset, legs_.filter_elapsed});
     }
     if (legs_.dense.ran) {

@@ -122,6 +122,7 @@ absl::Status Produce(const v1::AnswerRequest& request, AnswerStream& stream) {
       query->search.query.collection);
   if (!collection.ok()) return CollectionError(collection.status());
   query->parent_tokens = collection->chunking.parent_tokens;
+  query->search.query.viewer = ViewerIn(*collection, call.principal());
   query->search.query.deadline = call.deadline();
   query->search.query.stop = call.stop();
   query->search.begin = std::chrono::steady_clock::now();

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "braid/v1/retrieval_service.grpc.pb.h"
+#include "services/auth/reader_names.h"
 #include "services/server/convert.h"
 #include "services/server/errors.h"
 #include "services/server/search_checks.h"
@@ -20,6 +21,8 @@ absl::Status Search(Call& call, const v1::SearchRequest& request,
   if (!query.ok()) return query.status();
   absl::Status status = CheckSequence(call.runtime(), query->query);
   if (!status.ok()) return status;
+  query->query.viewer =
+      auth::ViewerOf(call.principal(), query->query.collection);
   query->query.deadline = call.deadline();
   query->query.stop = call.stop();
   query->begin = std::chrono::steady_clock::now();
