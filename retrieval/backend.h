@@ -21,8 +21,9 @@ struct Query {
   std::string collection;
   std::string text;
   std::string filter;  // AIP-160; empty for none
-  // Who asks. Where the collection has document_access, nothing of any other
-  // document is in the result or can be read through its view.
+  // Who asks. Where the collection has document_access, nothing of a document
+  // that it may not see, at the view's sequence or any more, is in the result
+  // or can be read through its view.
   Viewer viewer;
   size_t limit_per_leg = 100;
   bool run_bm25 = true;

@@ -29,6 +29,9 @@ class ChunkBitmap {
   void Remove(ChunkId id) {
     if (id / 64 < words_.size()) words_[id / 64] &= ~(uint64_t{1} << (id % 64));
   }
+  void RemoveRange(ChunkId first, uint64_t count) {
+    for (uint64_t i = 0; i < count; ++i) Remove(first + i);
+  }
   // Leaves what is in both.
   void IntersectWith(const ChunkBitmap& other) {
     if (words_.size() > other.words_.size()) {

@@ -4,9 +4,11 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "retrieval/local/filter_cache.h"
 
 namespace braid::retrieval {
@@ -24,17 +26,22 @@ size_t BytesOf(const ChunkBitmap& chunks) {
   return kEntryBytes + chunks.words().size() * sizeof(uint64_t);
 }
 
-// What writes have done to the documents between two sequences.
+// What writes have done to the documents since a sequence.
 struct Changes {
-  std::vector<std::pair<ChunkId, uint32_t>> removed;  // first chunk, count
-  std::vector<DocumentInfo> documents;  // written since, as they are now
+  struct Removed {
+    std::string document_id;
+    ChunkId first_chunk = 0;
+    uint32_t chunk_count = 0;
+  };
+  std::vector<Removed> removed;
+  // Written since, as they are in the end, by id.
+  std::map<std::string, DocumentInfo> documents;
 };
 
-// Nothing if they are too many, or no longer known.
-absl::StatusOr<std::optional<Changes>> ReadChanges(const CollectionView& view,
-                                                   Sequence since) {
-  const auto log =
-      view.store().ReadLog(view.collection(), since, kMaxChanges + 1);
+// Those until `store`; nothing if they are too many, or no longer known.
+absl::StatusOr<std::optional<Changes>> ReadChanges(
+    const StoreSnapshot& store, const std::string& collection, Sequence since) {
+  const auto log = store.ReadLog(collection, since, kMaxChanges + 1);
   if (absl::IsOutOfRange(log.status())) return std::optional<Changes>();
   if (!log.ok()) return log.status();
   if (log->size() > kMaxChanges) return std::optional<Changes>();
@@ -42,35 +49,93 @@ absl::StatusOr<std::optional<Changes>> ReadChanges(const CollectionView& view,
   std::set<absl::string_view> written;
   for (const LogEntry& entry : *log) {
     if (entry.removed_chunk_count > 0) {
-      changes->removed.emplace_back(entry.removed_first_chunk,
-                                    entry.removed_chunk_count);
+      changes->removed.push_back({entry.document_id, entry.removed_first_chunk,
+                                  entry.removed_chunk_count});
     }
     written.insert(entry.document_id);
   }
   for (const absl::string_view id : written) {
-    absl::StatusOr<DocumentInfo> document =
-        view.store().GetDocument(view.collection(), id);
+    absl::StatusOr<DocumentInfo> document = store.GetDocument(collection, id);
     if (absl::IsNotFound(document.status())) continue;  // deleted since
     if (!document.ok()) return document.status();
-    changes->documents.push_back(*std::move(document));
+    changes->documents.emplace(id, *std::move(document));
   }
   return changes;
 }
 
+// Makes what `name` could read what it can read after the changes.
 void Apply(const Changes& changes, const std::string& name,
            ChunkBitmap* chunks) {
-  const auto remove = [chunks](ChunkId first, uint32_t count) {
-    for (uint32_t i = 0; i < count; ++i) chunks->Remove(first + i);
-  };
-  for (const auto& [first, count] : changes.removed) remove(first, count);
-  for (const DocumentInfo& document : changes.documents) {
+  for (const Changes::Removed& removed : changes.removed) {
+    chunks->RemoveRange(removed.first_chunk, removed.chunk_count);
+  }
+  for (const auto& [id, document] : changes.documents) {
     if (std::binary_search(document.readers.begin(), document.readers.end(),
                            name)) {
       chunks->AddRange(document.first_chunk, document.chunk_count);
     } else {
-      remove(document.first_chunk, document.chunk_count);
+      chunks->RemoveRange(document.first_chunk, document.chunk_count);
     }
   }
+}
+
+// The chunks of all that lists one of the names, in the store's index.
+absl::StatusOr<ChunkBitmap> LookUp(const StoreSnapshot& store,
+                                   const std::string& collection,
+                                   absl::Span<const std::string> names,
+                                   absl::Time deadline,
+                                   const std::stop_token& stop) {
+  ChunkBitmap listed;
+  absl::Status in_time = CheckTime(deadline, stop);
+  uint64_t visited = 0;
+  for (const std::string& name : names) {
+    if (!in_time.ok()) return in_time;
+    const absl::Status scanned = store.ForEachReadable(
+        collection, name, /*after=*/"", [&](const ReadableDocument& document) {
+          listed.AddRange(document.first_chunk, document.chunk_count);
+          if (++visited % kCheckEvery == 0) {
+            in_time = CheckTime(deadline, stop);
+          }
+          return in_time.ok();
+        });
+    if (!scanned.ok()) return scanned;
+  }
+  if (!in_time.ok()) return in_time;
+  return listed;
+}
+
+// Takes out what the viewer may see no longer. The indexes follow the store
+// after a moment; until then a document that was replaced stays as it was for
+// those who may see what it is now.
+absl::Status RemoveRevoked(const CollectionView& view, const StoreSnapshot& now,
+                           const Viewer& viewer, absl::Time deadline,
+                           const std::stop_token& stop, ChunkBitmap* readable) {
+  const absl::StatusOr<CollectionCounters> counters =
+      now.Counters(view.collection());
+  if (!counters.ok()) return counters.status();
+  if (counters->last_sequence <= view.sequence()) return absl::OkStatus();
+  const auto changes = ReadChanges(now, view.collection(), view.sequence());
+  if (!changes.ok()) return changes.status();
+  if (!changes->has_value()) {
+    const auto listed =
+        LookUp(now, view.collection(), viewer.names(), deadline, stop);
+    if (!listed.ok()) return listed.status();
+    readable->IntersectWith(*listed);
+    return absl::OkStatus();
+  }
+  const auto& documents = (*changes)->documents;
+  for (const auto& [id, document] : documents) {
+    if (viewer.Sees(document.readers)) continue;
+    readable->RemoveRange(document.first_chunk, document.chunk_count);
+  }
+  for (const Changes::Removed& removed : (*changes)->removed) {
+    const auto document = documents.find(removed.document_id);
+    if (document != documents.end() && viewer.Sees(document->second.readers)) {
+      continue;
+    }
+    readable->RemoveRange(removed.first_chunk, removed.chunk_count);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -112,14 +177,12 @@ absl::StatusOr<std::shared_ptr<const ChunkBitmap>> AccessCache::Resolve(
   // By the sequence since when: names mostly share it.
   std::map<Sequence, std::optional<Changes>> changes;
   for (const std::string& name : viewer.names()) {
-    absl::Status in_time = CheckTime(deadline, stop);
-    if (!in_time.ok()) return in_time;
     Sequence since = 0;
     Chunks known = Find(name, view.sequence(), &since);
     if (known != nullptr && since < view.sequence()) {
       auto read = changes.find(since);
       if (read == changes.end()) {
-        auto since_then = ReadChanges(view, since);
+        auto since_then = ReadChanges(view.store(), view.collection(), since);
         if (!since_then.ok()) return since_then.status();
         read = changes.emplace(since, *std::move(since_then)).first;
       }
@@ -133,24 +196,17 @@ absl::StatusOr<std::shared_ptr<const ChunkBitmap>> AccessCache::Resolve(
       }
     }
     if (known == nullptr) {
-      auto listed = std::make_shared<ChunkBitmap>();
-      uint64_t visited = 0;
-      const absl::Status scanned = view.store().ForEachReadable(
-          view.collection(), name, /*after=*/"",
-          [&](const ReadableDocument& document) {
-            listed->AddRange(document.first_chunk, document.chunk_count);
-            if (++visited % kCheckEvery == 0) {
-              in_time = CheckTime(deadline, stop);
-            }
-            return in_time.ok();
-          });
-      if (!scanned.ok()) return scanned;
-      if (!in_time.ok()) return in_time;
-      known = std::move(listed);
+      auto listed = LookUp(view.store(), view.collection(),
+                           absl::MakeConstSpan(&name, 1), deadline, stop);
+      if (!listed.ok()) return listed.status();
+      known = std::make_shared<const ChunkBitmap>(*std::move(listed));
       Remember(name, view.sequence(), known);
     }
     readable->UniteWith(*known);
   }
+  const absl::Status status = RemoveRevoked(view, *store_->snapshot(), viewer,
+                                            deadline, stop, readable.get());
+  if (!status.ok()) return status;
   return readable;
 }
 

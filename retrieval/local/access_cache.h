@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "retrieval/chunk_bitmap.h"
 #include "retrieval/local/collection_view.h"
+#include "retrieval/store/store.h"
 #include "retrieval/viewer.h"
 
 namespace braid::retrieval {
@@ -26,9 +27,14 @@ namespace braid::retrieval {
 // says has changed since. No search looks at all documents. Thread-safe.
 class AccessCache {
  public:
+  // `store` must outlive it.
+  explicit AccessCache(const Store* store) : store_(store) {}
+
   // The chunks of `view` that a reader with one of the viewer's names may read,
-  // exactly as of the view's sequence. Not for one who sees all. Never part of
-  // an answer: errors as of the store, DEADLINE_EXCEEDED and CANCELLED.
+  // as of the view's sequence, without those that it may read no longer: a
+  // right that is given comes with the view, one that is taken away is gone at
+  // once. Not for one who sees all. Never part of an answer: errors as of the
+  // store, DEADLINE_EXCEEDED and CANCELLED.
   absl::StatusOr<std::shared_ptr<const ChunkBitmap>> Resolve(
       const CollectionView& view, const Viewer& viewer, absl::Time deadline,
       const std::stop_token& stop);
@@ -45,6 +51,7 @@ class AccessCache {
   Chunks Find(absl::string_view name, Sequence view, Sequence* sequence);
   void Remember(const std::string& name, Sequence sequence, Chunks chunks);
 
+  const Store* const store_;
   std::mutex mutex_;
   absl::flat_hash_map<std::string, Entry> entries_;  // under mutex_
   size_t bytes_ = 0;                                 // of them; under mutex_

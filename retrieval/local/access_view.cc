@@ -46,7 +46,8 @@ absl::StatusOr<std::string> AccessView::ReadText(const std::string& document_id,
   const absl::StatusOr<DocumentInfo> document =
       view_->store().GetDocument(view_->collection(), document_id);
   if (!document.ok()) return document.status();
-  if (!viewer_.Sees(document->readers)) {
+  // All of a document or nothing.
+  if (!readable_->Contains(document->first_chunk)) {
     return absl::NotFoundError(
         absl::StrCat("there is no document \"", document_id, "\""));
   }

@@ -10,7 +10,6 @@
 #include "retrieval/backend.h"
 #include "retrieval/chunk_bitmap.h"
 #include "retrieval/local/collection_view.h"
-#include "retrieval/viewer.h"
 
 namespace braid::retrieval {
 
@@ -19,12 +18,10 @@ namespace braid::retrieval {
 // were not there. Immutable; thread-safe.
 class AccessView : public ReadView {
  public:
-  // `readable` is what `viewer` may see of `view`.
-  AccessView(std::shared_ptr<const CollectionView> view, Viewer viewer,
+  // `readable` is what may be seen of `view`.
+  AccessView(std::shared_ptr<const CollectionView> view,
              std::shared_ptr<const ChunkBitmap> readable)
-      : view_(std::move(view)),
-        viewer_(std::move(viewer)),
-        readable_(std::move(readable)) {}
+      : view_(std::move(view)), readable_(std::move(readable)) {}
 
   Sequence sequence() const override { return view_->sequence(); }
   absl::StatusOr<std::vector<ScoredChunk>> SearchTitles(
@@ -46,7 +43,6 @@ class AccessView : public ReadView {
   std::vector<ChunkId> Readable(absl::Span<const ChunkId> chunks) const;
 
   const std::shared_ptr<const CollectionView> view_;
-  const Viewer viewer_;
   const std::shared_ptr<const ChunkBitmap> readable_;
 };
 

@@ -40,7 +40,7 @@ struct Collection {
   absl::Status usable;                         // why it cannot be searched
   std::unique_ptr<CollectionIndexer> indexer;  // null if not usable
   FilterCache filters;
-  AccessCache access;
+  std::unique_ptr<AccessCache> access;  // null without document_access
 };
 
 // Names ids that one of two ascending lists has and the other has not.
@@ -161,7 +161,7 @@ class Backend : public LocalBackend {
         Find(query.collection);
     if (!collection.ok()) return collection.status();
     const bool restricted =
-        (*collection)->config.document_access && !query.viewer.sees_all();
+        (*collection)->access != nullptr && !query.viewer.sees_all();
     absl::StatusOr<std::shared_ptr<const CollectionView>> view =
         (*collection)
             ->indexer->WaitForView(query.wait_for_sequence, query.deadline,
@@ -177,9 +177,9 @@ class Backend : public LocalBackend {
         !status.ok()) {
       return status;
     }
-    return SearchView(query, *std::move(view), *encoder_, begin,
-                      &(*collection)->filters,
-                      restricted ? &(*collection)->access : nullptr, &pool_);
+    return SearchView(
+        query, *std::move(view), *encoder_, begin, &(*collection)->filters,
+        restricted ? (*collection)->access.get() : nullptr, &pool_);
   }
 
   absl::StatusOr<ConsistencyReport> CheckConsistency(
@@ -345,6 +345,9 @@ class Backend : public LocalBackend {
           "); this service runs ", encoder_->fingerprint(), " (dimension ",
           encoder_->dimension(), ")"));
       return collection;
+    }
+    if (config.document_access) {
+      collection->access = std::make_unique<AccessCache>(store_.get());
     }
     collection->indexer = std::make_unique<CollectionIndexer>(
         store_.get(), config, IndexDirectory(config.id),

@@ -128,7 +128,7 @@ absl::StatusOr<SearchResult> SearchView(
     absl::StatusOr<std::shared_ptr<const ChunkBitmap>> readable =
         access->Resolve(*view, query.viewer, query.deadline, query.stop);
     if (!readable.ok()) return readable.status();
-    result.view = std::make_shared<AccessView>(view, query.viewer, *readable);
+    result.view = std::make_shared<AccessView>(view, *readable);
     if (allowed == nullptr) {
       allowed = *std::move(readable);
     } else {

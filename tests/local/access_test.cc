@@ -211,6 +211,61 @@ TEST_F(DocumentAccessBackendTest, SearchesSeeWhatNamesTheirViewer) {
   EXPECT_THAT(found(Viewer::All()), UnorderedElementsAre("a", "all", "nobody"));
 }
 
+// The indexes are behind: a view of before is searched.
+TEST_F(DocumentAccessBackendTest, WhatIsTakenAwayIsGoneAtOnce) {
+  options_.index_interval = absl::Hours(1);
+  Reopen();
+  const Names both = {"key:x", "key:y"};
+  for (const std::string id : {"patched", "deleted", "closed", "replaced"}) {
+    Put(id, both);
+  }
+  const Viewer x = Viewer::Named({"key:x"});
+  const auto found = [&](bool wait) {
+    Query query = Ask(x);
+    if (!wait) query.wait_for_sequence = 0;
+    const auto result = backend_->Search(query);
+    EXPECT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->view->sequence() == last_, wait);
+    // By what the view shows: the store has gone on.
+    std::map<std::string, uint64_t> versions;
+    for (const LegResult* leg : {&result->bm25, &result->dense}) {
+      std::vector<ChunkId> chunks;
+      for (const ScoredChunk& hit : leg->hits) chunks.push_back(hit.chunk);
+      const auto passages = result->view->Fetch(chunks);
+      EXPECT_EQ(passages->size(), chunks.size());
+      for (const Passage& passage : *passages) {
+        versions[passage.chunk.document_id] = passage.chunk.version;
+      }
+    }
+    std::set<std::string> ids;
+    for (const auto& [id, version] : versions) {
+      EXPECT_TRUE(result->view->ReadText(id, version, {0, 6}).ok()) << id;
+      ids.insert(id);
+    }
+    for (const std::string id : {"patched", "deleted", "closed"}) {
+      if (ids.contains(id)) continue;
+      EXPECT_EQ(result->view->ReadText(id, 1, {0, 6}).status(), NotThere(id));
+    }
+    return ids;
+  };
+  EXPECT_THAT(found(true),
+              UnorderedElementsAre("patched", "deleted", "closed", "replaced"));
+  Patch("patched", {"key:y"});
+  Delete("deleted");
+  Put("closed", {"key:y"});
+  Put("replaced", both);
+  Put("new", both);
+  EXPECT_THAT(found(false), UnorderedElementsAre("replaced"));
+  EXPECT_THAT(found(true), UnorderedElementsAre("replaced", "new"));
+  // More changes than are looked through one by one.
+  Patch("new", {"key:y"});
+  std::vector<DocumentWrite> many(1100);
+  for (size_t i = 0; i < many.size(); ++i) many[i].id = absl::StrCat("m", i);
+  last_ = backend_->store()->PutDocuments("c", many, true).back()->sequence;
+  EXPECT_THAT(found(false), UnorderedElementsAre("replaced"));
+  EXPECT_THAT(found(true), UnorderedElementsAre("replaced"));
+}
+
 TEST_F(DocumentAccessBackendTest, ACollectionWithoutListsIsReadWhole) {
   CollectionConfig config;
   config.id = "open";
@@ -239,7 +294,7 @@ TEST_F(DocumentAccessBackendTest, AgreesWithTheListsAsTheyChange) {
     }
     return names;
   };
-  constexpr int kSteps = 400;
+  constexpr int kSteps = 250;
   int empty = 0;
   int seen = 0;
   for (int step = 0; step < kSteps; ++step) {
