@@ -250,6 +250,11 @@ TEST_F(DocumentAccessBackendTest, WhatIsTakenAwayIsGoneAtOnce) {
   };
   EXPECT_THAT(found(true),
               UnorderedElementsAre("patched", "deleted", "closed", "replaced"));
+  // The indexer may have been awake still: with one more write it sleeps.
+  Put("last", {"key:y"});
+  for (int i = 0; i < 100 && *backend_->VisibleSequence("c") < last_; ++i) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
   Patch("patched", {"key:y"});
   Delete("deleted");
   Put("closed", {"key:y"});

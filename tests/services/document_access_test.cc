@@ -2,6 +2,7 @@
 // every kind: whatever is asked, nobody is shown a word of what does not name
 // them, and what they may not see is told in the same words as what is not
 // there. The oracle knows the lists that were written, and nothing else.
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -89,6 +90,7 @@ class DocumentAccessTest : public ::testing::Test {
     TestOptions options;
     options.address = "127.0.0.1:0";
     options.limits.max_scanned_documents = 7;
+    options.clock = [this] { return absl::Now() + absl::Hours(hours_.load()); };
     options.configure = [this](Config* config) {
       config->auth_access_file = Path("access.toml");
       config->auth_jwks = Path("keys.json");
@@ -264,6 +266,7 @@ class DocumentAccessTest : public ::testing::Test {
   }
 
   std::string directory_;
+  std::atomic<int> hours_ = 0;  // that the store is ahead
   TestKey key_;
   std::map<std::string, Caller> callers_;
   std::vector<std::string> readers_;  // of the callers those that only read
@@ -503,6 +506,74 @@ TEST_F(Questions, NobodyIsShownWhatDoesNotNameThem) {
   EXPECT_GT(empty_, kQueries / 50);
 }
 
+// More documents than are read at once: between two pages lie many that the
+// caller may not see, and none of them is named.
+TEST_F(DocumentAccessTest, LongListsArePagedByWhatIsVisible) {
+  constexpr int kMany = 600;
+  grpc::ClientContext context;
+  Show(&context, "writer");
+  auto stream = service_->documents().Ingest(&context);
+  Names few;
+  Names many;
+  uint64_t last = 0;
+  for (int i = 0; i < kMany; ++i) {
+    v1::IngestRequest request = Request(Id(i), {});
+    if (i % 170 == 100) {
+      request.add_readers("key:r0");
+      few.insert(Id(i));
+    }
+    if (i % 2 == 0) {
+      request.add_readers(i % 3 == 0 ? "key:r1" : "group:g1");
+      if (i % 3 == 0 || i % 5 == 0) request.add_readers("key:r1");
+      many.insert(Id(i));
+    }
+    ASSERT_TRUE(stream->Write(request));
+    v1::IngestResponse response;
+    ASSERT_TRUE(stream->Read(&response));
+    ASSERT_FALSE(response.has_error()) << response.DebugString();
+    last = response.sequence();
+  }
+  stream->WritesDone();
+  ASSERT_TRUE(stream->Finish().ok());
+  ASSERT_TRUE(callers_.at("r1").names.contains("group:g1"));
+  ASSERT_EQ(few.size(), 3u);
+  const auto list = [&](const std::string& caller, uint64_t as_of, int size,
+                        const Names& visible) {
+    Names found;
+    v1::ListDocumentsRequest request;
+    request.set_parent("collections/c");
+    request.set_page_size(size);
+    request.set_as_of_sequence(as_of);
+    do {
+      grpc::ClientContext listing;
+      Show(&listing, caller);
+      v1::ListDocumentsResponse response;
+      EXPECT_TRUE(service_->documents()
+                      .ListDocuments(&listing, request, &response)
+                      .ok());
+      for (const v1::Document& document : response.documents()) {
+        EXPECT_TRUE(found.insert(document.document_id()).second);
+      }
+      std::string token;
+      EXPECT_TRUE(
+          absl::WebSafeBase64Unescape(response.next_page_token(), &token));
+      if (!token.empty()) {
+        const std::string named = token.substr(token.size() - Id(0).size());
+        EXPECT_TRUE(visible.contains(named)) << named;
+      }
+      request.set_page_token(response.next_page_token());
+    } while (!request.page_token().empty() && !HasFailure());
+    return found;
+  };
+  for (const uint64_t as_of : {uint64_t{0}, last}) {
+    EXPECT_EQ(list("r0", as_of, 1, few), few);
+    EXPECT_EQ(list("r0", as_of, 1000, few), few);
+    EXPECT_EQ(list("r1", as_of, 50, many), many);
+    EXPECT_EQ(list("r1", as_of, 1000, many), many);
+    EXPECT_THAT(list("r2", as_of, 10, {}), IsEmpty());
+  }
+}
+
 TEST_F(DocumentAccessTest, WritersSeeEverythingAndTheReaders) {
   Put(Id(0), {"key:r1", "group:g2"});
   Put(Id(1), {});
@@ -559,6 +630,38 @@ TEST_F(DocumentAccessTest, TheDeletedKeepTheirLastReaders) {
     EXPECT_EQ(get("writer", before, 0), grpc::StatusCode::OK);
     if (deleted == 0) Delete(Id(0));
   }
+}
+
+// That a version is no longer kept says that there was one.
+TEST_F(DocumentAccessTest, ForgottenVersionsOfOthersNeverWere) {
+  Put(Id(0), {"key:r1"});
+  const uint64_t first = last_;
+  Put(Id(0), {"key:r1"});
+  hours_ = 25;
+  ASSERT_TRUE(service_->runtime().backend().store()->TrimHistory({}).ok());
+  const auto get = [&](const std::string& caller, const std::string& id,
+                       uint64_t version, uint64_t as_of) {
+    grpc::ClientContext context;
+    Show(&context, caller);
+    v1::GetDocumentRequest request;
+    request.set_name(Name(id));
+    request.set_version(version);
+    request.set_as_of_sequence(as_of);
+    v1::GetDocumentResponse response;
+    const grpc::Status status =
+        service_->documents().GetDocument(&context, request, &response);
+    return absl::StrCat(
+        status.error_code(), " ",
+        absl::StrReplaceAll(status.error_message() + status.error_details(),
+                            {{id, Missing()}}));
+  };
+  for (const uint64_t version : {1, 2, 3}) {
+    EXPECT_EQ(get("r0", Id(0), version, 0), get("r0", Missing(), version, 0));
+  }
+  // Too old for any document.
+  EXPECT_EQ(get("r0", Id(0), 0, first), get("r0", Missing(), 0, first));
+  EXPECT_THAT(get("r0", Id(0), 0, first), HasSubstr("no longer kept"));
+  EXPECT_THAT(get("writer", Id(0), 1, 0), HasSubstr("no longer kept"));
 }
 
 TEST_F(DocumentAccessTest, ReadersThatProtectNothingAreRefused) {
