@@ -13,6 +13,7 @@
 #include "absl/types/span.h"
 #include "retrieval/chunk_bitmap.h"
 #include "retrieval/types.h"
+#include "retrieval/viewer.h"
 
 namespace braid::retrieval {
 
@@ -20,6 +21,10 @@ struct Query {
   std::string collection;
   std::string text;
   std::string filter;  // AIP-160; empty for none
+  // Who asks. Where the collection has document_access, nothing of a document
+  // that it may not see, at the view's sequence or any more, is in the result
+  // or can be read through its view.
+  Viewer viewer;
   size_t limit_per_leg = 100;
   bool run_bm25 = true;
   bool run_dense = true;
@@ -43,9 +48,10 @@ struct LegResult {
   bool ran = false;
 };
 
-// The state of the collection that a search saw. Chunk ids in the results are
-// valid with it. Thread-safe; holding it pins old data, so release it when the
-// request ends.
+// The state of the collection that a search saw, as far as its viewer may see
+// it: what it may not see is not there. Chunk ids in the results are valid with
+// it. Thread-safe; holding it pins old data, so release it when the request
+// ends.
 class ReadView {
  public:
   virtual ~ReadView() = default;
@@ -82,8 +88,9 @@ struct SearchResult {
   absl::Duration complete_start;
   absl::Duration complete_elapsed;
   std::shared_ptr<const ReadView> view;
-  // For further looks at the view: the chunks that the filter lets through,
-  // null without one; the vector of the query, empty where there is none.
+  // For further looks at the view: the chunks that the filter lets through and
+  // the viewer may see, null if these are all; the vector of the query, empty
+  // where there is none.
   std::shared_ptr<const ChunkBitmap> allowed;
   std::vector<float> query_vector;
 };

@@ -3,6 +3,7 @@
 #define BRAID_RETRIEVAL_CHUNK_BITMAP_H_
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -27,6 +28,25 @@ class ChunkBitmap {
   }
   void Remove(ChunkId id) {
     if (id / 64 < words_.size()) words_[id / 64] &= ~(uint64_t{1} << (id % 64));
+  }
+  void RemoveRange(ChunkId first, uint64_t count) {
+    for (uint64_t i = 0; i < count; ++i) Remove(first + i);
+  }
+  // Leaves what is in both.
+  void IntersectWith(const ChunkBitmap& other) {
+    if (words_.size() > other.words_.size()) {
+      words_.resize(other.words_.size());
+    }
+    for (size_t i = 0; i < words_.size(); ++i) words_[i] &= other.words_[i];
+  }
+  // Adds what is in `other`.
+  void UniteWith(const ChunkBitmap& other) {
+    if (words_.size() < other.words_.size()) {
+      words_.resize(other.words_.size());
+    }
+    for (size_t i = 0; i < other.words_.size(); ++i) {
+      words_[i] |= other.words_[i];
+    }
   }
   uint64_t Count() const {
     uint64_t count = 0;

@@ -50,6 +50,8 @@ struct CollectionConfig {
   ChunkingConfig chunking;
   std::string encoder;  // Encoder::fingerprint()
   uint32_t dimension = 0;
+  // Each document says who may read it (viewer.h).
+  bool document_access = false;
   absl::Time create_time;
 };
 
@@ -79,6 +81,9 @@ struct DocumentInfo {
   std::string content_hash;  // SHA-256 of the source bytes, lower-case hex
   std::string source_fingerprint;  // DocumentWrite's
   Metadata metadata;
+  // Who may read it where the collection has document_access (viewer.h);
+  // sorted, each once. Empty elsewhere.
+  std::vector<std::string> readers;
   Sequence sequence = 0;        // of the write that made this version
   Sequence state_sequence = 0;  // of that, or of the newest patch since
   ChunkId first_chunk = 0;  // its chunks are first_chunk ... + chunk_count - 1

@@ -50,6 +50,8 @@ struct Limits {
   size_t max_metadata_fields = 256;       // of a document
   size_t max_metadata_key_bytes = 128;    // of a document
   size_t max_metadata_list_items = 1024;  // of a document
+  size_t max_readers = 64;                // of a document
+  size_t max_reader_bytes = 272;          // of each: a kind and a name
   // Texts of one response together: passages past it are left out.
   size_t max_passage_bytes = 24 << 20;
   // Documents one ListDocuments call looks at: a filter that lets few through

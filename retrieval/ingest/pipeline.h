@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "retrieval/encoder/encoder.h"
@@ -24,6 +25,8 @@ struct InlineDocument {
 
 struct IngestItem {
   std::variant<SourceFile, InlineDocument> input;
+  // DocumentWrite's, normalized (viewer.h).
+  std::vector<std::string> readers;
   std::string request_id;  // empty for none
   bool force = false;
 };

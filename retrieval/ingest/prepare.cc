@@ -130,6 +130,14 @@ class Preparation {
         parser_(parser) {}
 
   Prepared Run(IngestItem item) {
+    if (!item.readers.empty() && !collection_.document_access) {
+      out_.stage = "parse";
+      out_.error = absl::InvalidArgumentError(absl::StrCat(
+          DocumentIdOf(item), ": readers: collection \"", collection_.id,
+          "\" was made without document access, they would protect nothing"));
+      return std::move(out_);
+    }
+    out_.write.readers = std::move(item.readers);
     out_.stage = "store";
     out_.error = Lookup(item);
     if (!out_.error.ok() || out_.result) return std::move(out_);
@@ -181,7 +189,9 @@ class Preparation {
     }
     const std::string hash = Sha256Hex(source.content);
     out_.write.source_fingerprint = SourceFingerprint(source, hash);
-    if (!force && stored_ &&
+    // The readers given are those in force afterwards: unlike other patches,
+    // one of theirs does not outlive a write that says otherwise.
+    if (!force && stored_ && stored_->readers == out_.write.readers &&
         stored_->source_fingerprint == out_.write.source_fingerprint) {
       out_.result = Unchanged(*stored_);
       return absl::OkStatus();
@@ -232,7 +242,8 @@ class Preparation {
     if (!force && stored_ && stored_->content_hash == hash &&
         stored_->title == document_.title &&
         stored_->media_type == document_.media_type &&
-        stored_->metadata == document_.metadata) {
+        stored_->metadata == document_.metadata &&
+        stored_->readers == out_.write.readers) {
       out_.result = Unchanged(*stored_);
       return absl::OkStatus();
     }

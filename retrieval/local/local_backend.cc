@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "retrieval/local/access_cache.h"
 #include "retrieval/local/collection_indexer.h"
 #include "retrieval/local/filter_cache.h"
 #include "retrieval/local/index_factories.h"
@@ -39,6 +40,7 @@ struct Collection {
   absl::Status usable;                         // why it cannot be searched
   std::unique_ptr<CollectionIndexer> indexer;  // null if not usable
   FilterCache filters;
+  std::unique_ptr<AccessCache> access;  // null without document_access
 };
 
 // Names ids that one of two ascending lists has and the other has not.
@@ -158,17 +160,26 @@ class Backend : public LocalBackend {
     const absl::StatusOr<std::shared_ptr<Collection>> collection =
         Find(query.collection);
     if (!collection.ok()) return collection.status();
+    const bool restricted =
+        (*collection)->access != nullptr && !query.viewer.sees_all();
     absl::StatusOr<std::shared_ptr<const CollectionView>> view =
         (*collection)
             ->indexer->WaitForView(query.wait_for_sequence, query.deadline,
                                    query.stop);
+    // Why indexing fails may name what the viewer may not see.
+    if (restricted && absl::IsDeadlineExceeded(view.status())) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          "collection \"", query.collection, "\" has not made sequence ",
+          query.wait_for_sequence, " visible in time"));
+    }
     if (!view.ok()) return view.status();
     if (absl::Status status = CheckTime(query.deadline, query.stop);
         !status.ok()) {
       return status;
     }
-    return SearchView(query, *std::move(view), *encoder_, begin,
-                      &(*collection)->filters, &pool_);
+    return SearchView(
+        query, *std::move(view), *encoder_, begin, &(*collection)->filters,
+        restricted ? (*collection)->access.get() : nullptr, &pool_);
   }
 
   absl::StatusOr<ConsistencyReport> CheckConsistency(
@@ -334,6 +345,9 @@ class Backend : public LocalBackend {
           "); this service runs ", encoder_->fingerprint(), " (dimension ",
           encoder_->dimension(), ")"));
       return collection;
+    }
+    if (config.document_access) {
+      collection->access = std::make_unique<AccessCache>(store_.get());
     }
     collection->indexer = std::make_unique<CollectionIndexer>(
         store_.get(), config, IndexDirectory(config.id),

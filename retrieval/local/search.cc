@@ -6,6 +6,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "retrieval/local/access_view.h"
 
 namespace braid::retrieval {
 namespace {
@@ -112,16 +113,31 @@ void CompleteLegs(const Query& query, const CollectionView& view,
 absl::StatusOr<SearchResult> SearchView(
     const Query& query, std::shared_ptr<const CollectionView> view,
     const Encoder& encoder, Clock::time_point begin, FilterCache* filters,
-    SearchPool* pool) {
+    AccessCache* access, SearchPool* pool) {
   SearchResult result;
   result.view = view;
+  const Clock::time_point filter_begin = Clock::now();
   std::shared_ptr<const ChunkBitmap> allowed;
   if (query.filter.find_first_not_of(" \t\r\n") != std::string::npos) {
-    const Clock::time_point filter_begin = Clock::now();
     absl::StatusOr<std::shared_ptr<const ChunkBitmap>> resolved =
         filters->Resolve(*view, query.filter, query.deadline, query.stop);
     if (!resolved.ok()) return resolved.status();
     allowed = *std::move(resolved);
+  }
+  if (access != nullptr) {
+    absl::StatusOr<std::shared_ptr<const ChunkBitmap>> readable =
+        access->Resolve(*view, query.viewer, query.deadline, query.stop);
+    if (!readable.ok()) return readable.status();
+    result.view = std::make_shared<AccessView>(view, *readable);
+    if (allowed == nullptr) {
+      allowed = *std::move(readable);
+    } else {
+      auto both = std::make_shared<ChunkBitmap>(*allowed);
+      both->IntersectWith(**readable);
+      allowed = std::move(both);
+    }
+  }
+  if (allowed != nullptr) {
     result.allowed = allowed;
     result.filter_elapsed = Since(filter_begin);
   }

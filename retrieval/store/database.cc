@@ -20,8 +20,8 @@ namespace braid::retrieval {
 namespace {
 
 constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
-    "default", "documents", "texts",   "chunks", "vectors",
-    "log",     "requests",  "history", "retired"};
+    "default", "documents", "texts",   "chunks",  "vectors",
+    "log",     "requests",  "history", "retired", "readable"};
 
 // The best of the codecs this RocksDB was built with.
 rocksdb::CompressionType Compression(rocksdb::CompressionType wanted) {
@@ -176,6 +176,14 @@ absl::Status CheckFamilies(const rocksdb::DBOptions& options,
   return known ? absl::OkStatus() : OtherVersion(directory);
 }
 
+// Whether the store was made before documents had readers, and whole.
+bool LacksReadable(const rocksdb::DBOptions& options,
+                   const std::string& directory) {
+  std::vector<std::string> names;
+  return rocksdb::DB::ListColumnFamilies(options, directory, &names).ok() &&
+         names.size() == kReadable;
+}
+
 }  // namespace
 
 absl::Status OtherVersion(const std::string& directory) {
@@ -235,7 +243,10 @@ absl::StatusOr<std::shared_ptr<Database>> Database::Open(
   const std::shared_ptr<rocksdb::Cache> cache =
       rocksdb::NewLRUCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
-  for (int family = 0; family < kFamilyCount; ++family) {
+  const int families = options.read_only && LacksReadable(db_options, directory)
+                           ? kReadable
+                           : kFamilyCount;
+  for (int family = 0; family < families; ++family) {
     descriptors.emplace_back(kFamilyNames[family],
                              FamilyOptions(static_cast<Family>(family), cache));
   }

@@ -30,7 +30,11 @@ namespace braid::retrieval {
 //   kRequests   results by request id
 //   kHistory    states that documents had and have no longer (history.h)
 //   kRetired    last version of deleted documents: a document that comes back
-//               goes on counting, so (id, version) never names two texts
+//               goes on counting, so (id, version) never names two texts; and
+//               the readers it had in the end
+//   kReadable   for each reader the documents that name it, by document id;
+//               written with the document. Younger than the others: a store
+//               that was opened for reading may lack it
 enum Family {
   kMeta,
   kDocuments,
@@ -41,6 +45,7 @@ enum Family {
   kRequests,
   kHistory,
   kRetired,
+  kReadable,
   kFamilyCount,
 };
 
@@ -76,6 +81,7 @@ class Database {
   absl::Status Checkpoint(const std::string& directory) const;
 
   rocksdb::DB* db() const { return db_.get(); }
+  // Null for kReadable in a store that lacks it, which holds no readers.
   rocksdb::ColumnFamilyHandle* family(Family family) const {
     return families_[family];
   }

@@ -73,15 +73,18 @@ inline std::string TextPiece(CollectionNumber collection, Sequence sequence,
 inline std::string PastStates(CollectionNumber collection) {
   return Prefix(collection) + "d";
 }
+inline void AppendSpelt(absl::string_view id, std::string* out) {
+  for (const char byte : id) {
+    out->push_back(byte);
+    if (byte == '\0') out->push_back('\xFF');
+  }
+  out->push_back('\0');
+  out->push_back('\1');
+}
 inline std::string PastState(CollectionNumber collection, absl::string_view id,
                              Sequence until) {
   std::string key = PastStates(collection);
-  for (const char byte : id) {
-    key.push_back(byte);
-    if (byte == '\0') key.push_back('\xFF');
-  }
-  key.push_back('\0');
-  key.push_back('\1');
+  AppendSpelt(id, &key);
   AppendFixed64(until, &key);
   return key;
 }
@@ -92,6 +95,19 @@ inline std::string PastEnd(CollectionNumber collection, Sequence until) {
   std::string key = PastEnds(collection);
   AppendFixed64(until, &key);
   return key;
+}
+
+// kReadable: the documents that name a reader, whose name is spelt as the id of
+// a past state is.
+inline std::string ReadableBy(CollectionNumber collection,
+                              absl::string_view reader) {
+  std::string key = Prefix(collection);
+  AppendSpelt(reader, &key);
+  return key;
+}
+inline std::string Readable(CollectionNumber collection,
+                            absl::string_view reader, absl::string_view id) {
+  return ReadableBy(collection, reader).append(id.data(), id.size());
 }
 
 // kRequests: the result by request id, and the ids in order of arrival.

@@ -55,6 +55,7 @@ braid::store::CollectionRecord ToRecord(const CollectionConfig& config,
   record.set_encoder(config.encoder);
   record.set_dimension(config.dimension);
   record.set_create_time_nanos(absl::ToUnixNanos(config.create_time));
+  record.set_document_access(config.document_access);
   return record;
 }
 
@@ -70,6 +71,7 @@ CollectionConfig FromRecord(const braid::store::CollectionRecord& record) {
   config.encoder = record.encoder();
   config.dimension = record.dimension();
   config.create_time = absl::FromUnixNanos(record.create_time_nanos());
+  config.document_access = record.document_access();
   return config;
 }
 
@@ -92,6 +94,7 @@ braid::store::DocumentRecord ToRecord(const DocumentInfo& info) {
   record.set_text_bytes(info.text_bytes);
   record.set_create_time_nanos(absl::ToUnixNanos(info.create_time));
   record.set_update_time_nanos(absl::ToUnixNanos(info.update_time));
+  for (const std::string& reader : info.readers) record.add_readers(reader);
   return record;
 }
 
@@ -114,6 +117,7 @@ DocumentInfo FromRecord(absl::string_view id,
   info.text_bytes = record.text_bytes();
   info.create_time = absl::FromUnixNanos(record.create_time_nanos());
   info.update_time = absl::FromUnixNanos(record.update_time_nanos());
+  info.readers.assign(record.readers().begin(), record.readers().end());
   return info;
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "retrieval/store/records.h"
 
 namespace braid::retrieval {
@@ -228,6 +229,42 @@ absl::Status DatabaseSnapshot::ForEachDocument(
            });
   if (!status.ok() || !more) return status;
   return CheckScanned("documents", visited, counters->documents());
+}
+
+absl::Status DatabaseSnapshot::ForEachReadable(
+    absl::string_view collection, absl::string_view reader,
+    absl::string_view after,
+    const std::function<bool(const ReadableDocument&)>& visit) const {
+  const auto record = Find(collection);
+  if (!record.ok()) return record.status();
+  // A store without the family has no documents with readers.
+  if (database_->family(kReadable) == nullptr) return absl::OkStatus();
+  const std::string prefix = keys::ReadableBy(record->number(), reader);
+  return Scan(kReadable, record->number(),
+              keys::Readable(record->number(), reader, after),
+              [&](absl::string_view key,
+                  absl::string_view value) -> absl::StatusOr<bool> {
+                if (!absl::ConsumePrefix(&key, prefix)) return false;
+                // No id is empty, so this skips nothing at the beginning.
+                if (key == after) return true;
+                auto chunks = ParseRecord<braid::store::ReadableRecord>(value);
+                if (!chunks.ok()) return chunks.status();
+                return visit({std::string(key), chunks->first_chunk(),
+                              chunks->chunk_count()});
+              });
+}
+
+absl::StatusOr<std::vector<std::string>> DatabaseSnapshot::GetReaders(
+    absl::string_view collection, absl::string_view id) const {
+  const auto record = Find(collection);
+  if (!record.ok()) return record.status();
+  for (const Family family : {kDocuments, kRetired}) {
+    const auto document = database_->GetRecord<braid::store::DocumentRecord>(
+        snapshot_, family, keys::Document(record->number(), id));
+    if (!document.ok()) return document.status();
+    if (document->has_value()) return FromRecord(id, **document).readers;
+  }
+  return absl::NotFoundError(absl::StrCat("there is no document \"", id, "\""));
 }
 
 absl::StatusOr<std::vector<Chunk>> DatabaseSnapshot::GetChunks(

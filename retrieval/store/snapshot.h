@@ -43,6 +43,12 @@ class DatabaseSnapshot : public StoreSnapshot {
   absl::Status ForEachDocument(
       absl::string_view collection,
       const std::function<bool(const DocumentInfo&)>& visit) const override;
+  absl::Status ForEachReadable(
+      absl::string_view collection, absl::string_view reader,
+      absl::string_view after,
+      const std::function<bool(const ReadableDocument&)>& visit) const override;
+  absl::StatusOr<std::vector<std::string>> GetReaders(
+      absl::string_view collection, absl::string_view id) const override;
   absl::StatusOr<std::vector<Chunk>> GetChunks(
       absl::string_view collection,
       const DocumentInfo& document) const override;

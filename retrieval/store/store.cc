@@ -136,7 +136,7 @@ class RocksStore : public Store {
     batch.Delete(database_->family(kMeta), keys::Collection(collection));
     batch.Delete(database_->family(kMeta), keys::Counters(record->number()));
     for (const Family family : {kDocuments, kTexts, kChunks, kVectors, kLog,
-                                kRequests, kHistory, kRetired}) {
+                                kRequests, kHistory, kRetired, kReadable}) {
       batch.DeleteRange(database_->family(family), begin, end);
     }
     if (absl::Status status = Write(&batch); !status.ok()) return status;
@@ -415,6 +415,15 @@ absl::Status ValidateCollection(const CollectionConfig& config) {
         "chunking.parent_tokens: is less than max_tokens");
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckReaders(const CollectionConfig& config,
+                          absl::Span<const std::string> readers) {
+  if (config.document_access || readers.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "readers: collection \"", config.id,
+      "\" was made without document access: whoever may read it reads all of "
+      "it, whatever its documents say"));
 }
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(

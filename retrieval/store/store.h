@@ -34,6 +34,9 @@ struct DocumentWrite {
   // that comes again need not be parsed.
   std::string source_fingerprint;
   Metadata metadata;
+  // DocumentInfo's, in any order; must be empty in a collection without
+  // document_access.
+  std::vector<std::string> readers;
   std::vector<ChunkSpan> chunks;
   std::vector<float> vectors;  // [chunks.size(), dimension]
   std::string request_id;      // empty for none
@@ -48,12 +51,15 @@ struct WriteResult {
   uint32_t chunk_count = 0;
 };
 
-// A change of a document's metadata alone: its text, chunks and version stay.
+// A change of a document's metadata and readers alone: its text, chunks and
+// version stay.
 struct MetadataPatch {
   Metadata set;                     // added, or in place of what is there
   std::vector<std::string> remove;  // keys; one that is not there is ignored
   // FAILED_PRECONDITION if the document had more keys than this afterwards.
   size_t max_keys = 256;
+  // In place of those that are there; nothing: they stay.
+  std::optional<std::vector<std::string>> readers;
 };
 
 struct PatchResult {
@@ -121,6 +127,13 @@ struct DocumentsAt {
   bool complete = false;                // there are no ids after it
 };
 
+// A document, and the chunks it has now.
+struct ReadableDocument {
+  std::string id;
+  ChunkId first_chunk = 0;
+  uint32_t chunk_count = 0;
+};
+
 struct StoreOptions {
   rocksdb::Env* env = nullptr;        // null: the process's file system
   std::function<absl::Time()> clock;  // null: absl::Now
@@ -182,6 +195,17 @@ class StoreSnapshot {
   virtual absl::Status ForEachDocument(
       absl::string_view collection,
       const std::function<bool(const DocumentInfo&)>& visit) const = 0;
+  // Calls `visit` for every document whose readers name `reader`, by id from
+  // the first above `after`, until it returns false. Looks at no other
+  // document.
+  virtual absl::Status ForEachReadable(
+      absl::string_view collection, absl::string_view reader,
+      absl::string_view after,
+      const std::function<bool(const ReadableDocument&)>& visit) const = 0;
+  // The readers that the document has or, where it was deleted, had in the end.
+  // NOT_FOUND if there never was one.
+  virtual absl::StatusOr<std::vector<std::string>> GetReaders(
+      absl::string_view collection, absl::string_view id) const = 0;
   virtual absl::StatusOr<std::vector<Chunk>> GetChunks(
       absl::string_view collection, const DocumentInfo& document) const = 0;
   // One passage per id, in order; a chunk that is not there is left out.
@@ -207,6 +231,11 @@ class StoreSnapshot {
 // INVALID_ARGUMENT naming the first field that is wrong. The language is only
 // checked for being there: the lexical index knows which ones it has.
 absl::Status ValidateCollection(const CollectionConfig& config);
+
+// INVALID_ARGUMENT if there are readers, and the collection does not ask for
+// them: somebody takes a document for protected that is not.
+absl::Status CheckReaders(const CollectionConfig& config,
+                          absl::Span<const std::string> readers);
 
 // Thread-safe. Every write is one atomic RocksDB batch with its log entry and
 // returns after the write-ahead log is synced: what returned OK survives a
@@ -235,12 +264,13 @@ class Store {
 
   // Writes documents, each with its own log entry and sequence, in one synced
   // batch. One result per document, in order: a document that is refused does
-  // not stop the others. kUnchanged when the stored content_hash, title and
-  // metadata are the same and `force` is false. A `request_id` seen before (the
-  // last 100,000 per collection are kept) returns its first result. Versions
-  // count from 1 and go on after a delete: (id, version) never names two texts.
-  // INVALID_ARGUMENT for an id that is empty, over 512 bytes or not UTF-8, a
-  // chunk outside the text, or vectors of the wrong size.
+  // not stop the others. kUnchanged when the stored content_hash, title,
+  // metadata and readers are the same and `force` is false. A `request_id` seen
+  // before (the last 100,000 per collection are kept) returns its first result.
+  // Versions count from 1 and go on after a delete: (id, version) never names
+  // two texts. INVALID_ARGUMENT for an id that is empty, over 512 bytes or not
+  // UTF-8, a chunk outside the text, vectors of the wrong size, or readers
+  // where the collection has no document_access.
   virtual std::vector<absl::StatusOr<WriteResult>> PutDocuments(
       absl::string_view collection, absl::Span<const DocumentWrite> documents,
       bool force) = 0;
@@ -257,8 +287,9 @@ class Store {
   virtual absl::StatusOr<DeleteResult> DeleteDocuments(
       absl::string_view collection, absl::Span<const std::string> ids,
       const std::function<bool(const DocumentInfo&)>& matches) = 0;
-  // Changes metadata with one log entry, without a new version: (id, version)
-  // names a text, and the text stays. NOT_FOUND if there is no such document.
+  // Changes metadata and readers with one log entry, without a new version:
+  // (id, version) names a text, and the text stays. NOT_FOUND if there is no
+  // such document; INVALID_ARGUMENT for readers as PutDocuments.
   virtual absl::StatusOr<PatchResult> PatchMetadata(
       absl::string_view collection, absl::string_view id,
       const MetadataPatch& patch) = 0;

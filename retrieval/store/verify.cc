@@ -184,13 +184,16 @@ class Verifier {
     }
     uint64_t documents = 0;
     uint64_t chunks = 0;
+    uint64_t readers = 0;
     std::vector<Sequence> texts;
     const absl::Status listed =
         snapshot_.ForEachDocument(id, [&](const DocumentInfo& document) {
           ++documents;
           chunks += document.chunk_count;
+          readers += document.readers.size();
           if (document.text_bytes > 0) texts.push_back(document.sequence);
           std::string what = CheckDocument(config, document);
+          if (what.empty()) what = CheckReadable(record.number(), document);
           if (what.empty() &&
               (document.state_sequence > counters->last_sequence ||
                document.sequence > document.state_sequence)) {
@@ -224,6 +227,9 @@ class Verifier {
     } else {
       Compare(id, "chunk records", stored->size(), chunks);
     }
+    // An entry too many would show a document to those it does not name.
+    Compare(id, "entries of readers", CountReadable(record.number()), readers);
+    if (stop_.stop_requested()) return;
     CheckLog(id, counters->last_sequence);
     CheckHistory(*database_, snapshot_, record, std::move(texts), stop_,
                  [&](absl::string_view document, absl::string_view what) {
@@ -266,6 +272,47 @@ class Verifier {
       if (!std::isfinite(value)) return "a vector is not finite";
     }
     return "";
+  }
+
+  // Whether the document can be found by each of its readers.
+  std::string CheckReadable(keys::CollectionNumber number,
+                            const DocumentInfo& document) const {
+    if (document.readers.empty()) return "";
+    if (database_->family(kReadable) == nullptr) {
+      return "has readers in a store without the index of them";
+    }
+    for (const std::string& reader : document.readers) {
+      const auto entry = database_->GetRecord<braid::store::ReadableRecord>(
+          snapshot_.moment(), kReadable,
+          keys::Readable(number, reader, document.id));
+      if (!entry.ok())
+        return absl::StrCat("readers: ", entry.status().message());
+      if (!entry->has_value() ||
+          (*entry)->first_chunk() != document.first_chunk ||
+          (*entry)->chunk_count() != document.chunk_count) {
+        return "is not found by its readers";
+      }
+    }
+    return "";
+  }
+
+  uint64_t CountReadable(keys::CollectionNumber number) const {
+    if (database_->family(kReadable) == nullptr) return 0;
+    rocksdb::ReadOptions options;
+    options.snapshot = snapshot_.moment();
+    options.fill_cache = false;
+    const std::unique_ptr<rocksdb::Iterator> iterator(
+        database_->db()->NewIterator(options, database_->family(kReadable)));
+    const std::string prefix = keys::Prefix(number);
+    uint64_t count = 0;
+    // What cannot be read is missing from the count.
+    for (iterator->Seek(prefix);
+         iterator->Valid() && iterator->key().starts_with(prefix) &&
+         !stop_.stop_requested();
+         iterator->Next()) {
+      ++count;
+    }
+    return count;
   }
 
   void CheckLog(const std::string& collection, Sequence last) {

@@ -9,6 +9,7 @@
 #include "retrieval/store/history.h"
 #include "retrieval/store/keys.h"
 #include "retrieval/store/records.h"
+#include "retrieval/viewer.h"
 
 namespace braid::retrieval {
 namespace {
@@ -142,6 +143,11 @@ absl::Status CollectionBatch::Validate(const DocumentWrite& write) const {
                      " vector elements for ", write.chunks.size(),
                      " chunks of dimension ", collection_.dimension()));
   }
+  if (absl::Status status =
+          CheckReaders(FromRecord(collection_), write.readers);
+      !status.ok()) {
+    return status;
+  }
   for (size_t i = 0; i < write.chunks.size(); ++i) {
     const ByteRange& range = write.chunks[i].text_range;
     if (range.begin > range.end || range.end > write.text.size()) {
@@ -158,6 +164,7 @@ absl::StatusOr<WriteResult> CollectionBatch::Put(const DocumentWrite& write,
                                                  bool force, absl::Time now) {
   if (absl::Status status = Validate(write); !status.ok()) return status;
   const keys::CollectionNumber number = collection_.number();
+  std::vector<std::string> readers = Normalized(write.readers);
   if (!write.request_id.empty()) {
     auto earlier = Read<braid::store::RequestRecord>(
         kRequests, keys::Request(number, write.request_id));
@@ -172,7 +179,8 @@ absl::StatusOr<WriteResult> CollectionBatch::Put(const DocumentWrite& write,
 
   WriteResult result;
   if (old.has_value() && !force && old->content_hash == write.content_hash &&
-      old->title == write.title && old->metadata == write.metadata) {
+      old->title == write.title && old->metadata == write.metadata &&
+      old->readers == readers) {
     result = {.outcome = WriteOutcome::kUnchanged,
               .version = old->version,
               .sequence = old->sequence,
@@ -191,6 +199,7 @@ absl::StatusOr<WriteResult> CollectionBatch::Put(const DocumentWrite& write,
                     .content_hash = write.content_hash,
                     .source_fingerprint = write.source_fingerprint,
                     .metadata = write.metadata,
+                    .readers = std::move(readers),
                     .sequence = global_.last_sequence() + 1,
                     .state_sequence = global_.last_sequence() + 1,
                     .first_chunk = 0,
@@ -233,6 +242,7 @@ absl::StatusOr<WriteResult> CollectionBatch::Put(const DocumentWrite& write,
   }
   Log(std::move(entry));
   WriteRecord(kDocuments, keys::Document(number, write.id), ToRecord(info));
+  MakeReadable(info, old.has_value() ? old->readers : info.readers);
   const absl::string_view text = write.text;
   for (uint64_t begin = 0; begin < text.size(); begin += kTextPieceBytes) {
     const uint32_t piece = static_cast<uint32_t>(begin / kTextPieceBytes);
@@ -283,15 +293,29 @@ absl::StatusOr<PatchResult> CollectionBatch::Patch(absl::string_view id,
         absl::StrCat("document \"", id, "\" would have ", metadata.size(),
                      " metadata keys, more than ", patch.max_keys));
   }
-  if (metadata == result.document.metadata) return result;
+  std::vector<std::string> readers = result.document.readers;
+  if (patch.readers.has_value()) {
+    if (absl::Status status =
+            CheckReaders(FromRecord(collection_), *patch.readers);
+        !status.ok()) {
+      return status;
+    }
+    readers = Normalized(*patch.readers);
+  }
+  if (metadata == result.document.metadata &&
+      readers == result.document.readers) {
+    return result;
+  }
   result.changed = true;
   Retire(result.document, now, /*ends_version=*/false);
   result.document.state_sequence = global_.last_sequence() + 1;
   result.document.metadata = std::move(metadata);
+  result.document.readers.swap(readers);  // `readers` is what they were
   result.document.update_time = now;
   // The sequence in the record is that of its text, which stays.
   WriteRecord(kDocuments, keys::Document(collection_.number(), id),
               ToRecord(result.document));
+  MakeReadable(result.document, readers);
   result.sequence = Log({.kind = LogEntry::Kind::kPatch,
                          .document_id = result.document.id,
                          .version = result.document.version});
@@ -306,8 +330,10 @@ absl::StatusOr<Sequence> CollectionBatch::Delete(absl::string_view id,
   const std::string key = keys::Document(collection_.number(), id);
   Remove(old, now);
   batch_->Delete(database_->family(kDocuments), key);
+  MakeReadable({.id = old.id}, old.readers);
   braid::store::DocumentRecord retired;
   retired.set_version(old.version);
+  for (const std::string& reader : old.readers) retired.add_readers(reader);
   WriteRecord(kRetired, key, retired);
   counters_.set_documents(counters_.documents() - 1);
   return Log({.kind = LogEntry::Kind::kDelete,
@@ -345,6 +371,25 @@ void CollectionBatch::Remove(const DocumentInfo& document, absl::Time now) {
     batch_->Delete(database_->family(kVectors), key);
   }
   counters_.set_chunks(counters_.chunks() - document.chunk_count);
+}
+
+void CollectionBatch::MakeReadable(const DocumentInfo& document,
+                                   absl::Span<const std::string> old) {
+  const keys::CollectionNumber number = collection_.number();
+  for (const std::string& reader : old) {
+    if (std::binary_search(document.readers.begin(), document.readers.end(),
+                           reader)) {
+      continue;
+    }
+    batch_->Delete(database_->family(kReadable),
+                   keys::Readable(number, reader, document.id));
+  }
+  braid::store::ReadableRecord record;
+  record.set_first_chunk(document.first_chunk);
+  record.set_chunk_count(document.chunk_count);
+  for (const std::string& reader : document.readers) {
+    WriteRecord(kReadable, keys::Readable(number, reader, document.id), record);
+  }
 }
 
 Sequence CollectionBatch::Log(LogEntry entry) {

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "retrieval/store/database.h"
 #include "retrieval/store/record.pb.h"
 #include "retrieval/store/store.h"
@@ -57,6 +58,9 @@ class CollectionBatch {
   void WriteRecord(Family family, const std::string& key, const Record& record);
 
   absl::Status Validate(const DocumentWrite& write) const;
+  // Enters `document` under its readers; takes it out under those of `old`.
+  void MakeReadable(const DocumentInfo& document,
+                    absl::Span<const std::string> old);
   // Removes the chunks and vectors of a version, which the next log entry ends.
   // Its text goes to the past, or goes as well where none is kept.
   void Remove(const DocumentInfo& document, absl::Time now);

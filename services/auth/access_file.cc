@@ -143,21 +143,26 @@ class Reader {
     return grants;
   }
 
-  // Its own grants and those of its groups.
-  absl::StatusOr<std::vector<Grant>> AllGrants(const toml::table& table) const {
+  // With its own grants, its groups, and their grants.
+  absl::StatusOr<Principal> ReadPrincipal(std::string name,
+                                          const toml::table& table) const {
     absl::StatusOr<std::vector<Grant>> grants = Grants(table);
+    if (!grants.ok()) return grants.status();
+    Principal principal{std::move(name), *std::move(grants)};
     const toml::node* node = table.get("groups");
-    if (!grants.ok() || node == nullptr) return grants;
-    const auto names = Strings(*node, "groups");
-    if (!names.ok()) return names.status();
-    for (const std::string& name : *names) {
-      const auto group = policy_.groups.find(name);
-      if (group == policy_.groups.end()) {
-        return At(*node, absl::StrCat("there is no group `", name, "`"));
+    if (node == nullptr) return principal;
+    auto groups = Strings(*node, "groups");
+    if (!groups.ok()) return groups.status();
+    for (const std::string& group : *groups) {
+      const auto known = policy_.groups.find(group);
+      if (known == policy_.groups.end()) {
+        return At(*node, absl::StrCat("there is no group `", group, "`"));
       }
-      grants->insert(grants->end(), group->second.begin(), group->second.end());
+      principal.grants.insert(principal.grants.end(), known->second.begin(),
+                              known->second.end());
     }
-    return grants;
+    principal.groups = *std::move(groups);
+    return principal;
   }
 
   absl::Status ReadGroup(const toml::table& table) {
@@ -179,8 +184,8 @@ class Reader {
     if (!status.ok()) return status;
     const auto name = Name(table);
     if (!name.ok()) return name.status();
-    auto grants = AllGrants(table);
-    if (!grants.ok()) return grants.status();
+    auto principal = ReadPrincipal(absl::StrCat("key:", *name), table);
+    if (!principal.ok()) return principal.status();
     const auto* digest = table.get_as<std::string>("sha256");
     if (digest == nullptr || digest->get().size() != kDigestDigits ||
         !absl::c_all_of(digest->get(), [](unsigned char c) {
@@ -189,7 +194,7 @@ class Reader {
       return At(table, "`sha256` must be 64 lower-case hex digits");
     }
     KnownKey key;
-    key.principal = {absl::StrCat("key:", *name), *std::move(grants)};
+    key.principal = *std::move(principal);
     if (const toml::node* expires = table.get("expires"); expires != nullptr) {
       const absl::StatusOr<absl::Time> time = Time(*expires);
       if (!time.ok()) return time.status();
@@ -221,11 +226,9 @@ class Reader {
     if (!status.ok()) return status;
     const auto name = Name(table);
     if (!name.ok()) return name.status();
-    auto grants = AllGrants(table);
-    if (!grants.ok()) return grants.status();
-    Principal principal{absl::StrCat("certificate:", *name),
-                        *std::move(grants)};
-    if (!policy_.certificates.emplace(*name, std::move(principal)).second) {
+    auto principal = ReadPrincipal(absl::StrCat("certificate:", *name), table);
+    if (!principal.ok()) return principal.status();
+    if (!policy_.certificates.emplace(*name, *std::move(principal)).second) {
       return At(table,
                 absl::StrCat("the certificate `", *name, "` is there twice"));
     }

@@ -29,7 +29,7 @@
 namespace braid::services::auth {
 
 struct KnownKey {
-  Principal principal;  // with the grants of its groups
+  Principal principal;  // with its groups and their grants
   absl::Time expires = absl::InfiniteFuture();
 };
 

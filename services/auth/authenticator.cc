@@ -129,7 +129,8 @@ class WatchingAuthenticator final : public Authenticator {
     if (state.keys->LacksKeyOf(token)) AskForNewerKeys();
     const auto claims = state.keys->Verify(token, options_.jwt, Now());
     if (!claims.ok()) return claims.status();
-    Principal principal{absl::StrCat("jwt:", claims->subject), {}};
+    Principal principal{
+        absl::StrCat("jwt:", claims->subject), {}, claims->groups};
     for (const std::string& name : claims->groups) {
       const auto group = state.policy.groups.find(name);
       if (group == state.policy.groups.end()) continue;

@@ -36,6 +36,9 @@ struct Principal {
   // `jwt:alice`, `certificate:spiffe://prod/crawler`, `anonymous`.
   std::string name;
   std::vector<Grant> grants;
+  // Names of its groups: those that the access file gives it, or those that its
+  // token claims, whether the file knows them or not.
+  std::vector<std::string> groups = {};
 
   // Whether it has `role` in the collection with this id.
   bool May(Role role, absl::string_view collection) const;

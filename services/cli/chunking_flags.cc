@@ -21,10 +21,19 @@ void ChunkingFlags::Add(CLI::App* verb) {
       ->check(CLI::Range(16, 8192));
   verb->add_option("--language", language,
                    "Language of the stemmer, ISO 639-1 (default: en)");
+  verb->add_flag("--document-access", document_access,
+                 "Each document says who may read it: see --reader of `braid "
+                 "ingest`. Without it, whoever may read the collection reads "
+                 "all of it");
 }
 
-v1::Chunking ChunkingFlags::ToProto() const {
-  v1::Chunking chunking;
+v1::CreateCollectionRequest ChunkingFlags::ToRequest(
+    const std::string& collection_id) const {
+  v1::CreateCollectionRequest request;
+  request.set_collection_id(collection_id);
+  request.set_language(language);
+  request.set_document_access(document_access);
+  v1::Chunking& chunking = *request.mutable_chunking();
   if (strategy == "structure") {
     chunking.set_strategy(v1::Chunking::STRATEGY_STRUCTURE);
   } else if (strategy == "whole") {
@@ -33,17 +42,18 @@ v1::Chunking ChunkingFlags::ToProto() const {
   chunking.set_max_tokens(max_tokens);
   chunking.set_overlap_tokens(overlap);
   chunking.set_parent_tokens(parent_tokens);
-  return chunking;
+  return request;
 }
 
 bool ChunkingFlags::Matches(const v1::Collection& existing) const {
-  const v1::Chunking wanted = ToProto();
+  const v1::Chunking wanted = ToRequest("").chunking();
   const v1::Chunking& there = existing.chunking();
   return (strategy.empty() || wanted.strategy() == there.strategy()) &&
          (max_tokens == 0 || max_tokens == there.max_tokens()) &&
          (overlap == 0 || overlap == there.overlap_tokens()) &&
          (parent_tokens == 0 || parent_tokens == there.parent_tokens()) &&
-         (language.empty() || language == existing.language());
+         (language.empty() || language == existing.language()) &&
+         (!document_access || existing.document_access());
 }
 
 }  // namespace braid::services::cli

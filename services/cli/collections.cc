@@ -18,17 +18,18 @@ namespace {
 using Stub = v1::CollectionService::Stub;
 
 void PrintCollections(const Json& collections) {
-  std::vector<std::vector<std::string>> rows = {{"name", "documents", "chunks",
-                                                 "chunking", "language",
-                                                 "sequence", "visible"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"name", "documents", "chunks", "chunking", "language", "access",
+       "sequence", "visible"}};
   for (const Json& collection : collections) {
-    rows.push_back({collection["name"].get<std::string>(),
-                    collection["document_count"].dump(),
-                    collection["chunk_count"].dump(),
-                    collection["chunking"]["strategy"].get<std::string>(),
-                    collection["language"].get<std::string>(),
-                    collection["last_sequence"].dump(),
-                    collection["visible_sequence"].dump()});
+    rows.push_back(
+        {collection["name"].get<std::string>(),
+         collection["document_count"].dump(), collection["chunk_count"].dump(),
+         collection["chunking"]["strategy"].get<std::string>(),
+         collection["language"].get<std::string>(),
+         collection["document_access"].get<bool>() ? "document" : "collection",
+         collection["last_sequence"].dump(),
+         collection["visible_sequence"].dump()});
   }
   std::fputs(FormatTable(rows).c_str(), stdout);
 }
@@ -76,10 +77,7 @@ absl::Status Get(const std::string& id, const Context& context, Stub& stub) {
 
 absl::Status Create(const std::string& id, const ChunkingFlags& flags,
                     const Context& context, Stub& stub) {
-  v1::CreateCollectionRequest request;
-  request.set_collection_id(id);
-  request.set_language(flags.language);
-  *request.mutable_chunking() = flags.ToProto();
+  const v1::CreateCollectionRequest request = flags.ToRequest(id);
   v1::CreateCollectionResponse response;
   Call call(context);
   const absl::Status status =

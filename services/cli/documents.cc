@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "services/cli/commands.h"
 #include "services/cli/connection.h"
 #include "services/cli/ingest_sources.h"
@@ -30,7 +31,17 @@ struct DocumentOptions {
   bool dry_run = false;
   std::vector<std::string> set;  // KEY=VALUE
   std::vector<std::string> unset;
+  std::vector<std::string> readers;
+  bool no_readers = false;
 };
+
+// As `braid documents list` shows it: nothing where none are told.
+std::string ReadersOf(const v1::Document& document) {
+  if (document.readers().empty()) return "";
+  return absl::StrCat(
+      "  [", PrintableText(absl::StrJoin(document.readers(), ", "), false),
+      "]");
+}
 
 absl::Status List(const DocumentOptions& options, const Context& context,
                   Stub& stub) {
@@ -55,10 +66,11 @@ absl::Status List(const DocumentOptions& options, const Context& context,
       if (context.options.json) {
         PrintJsonLine(ToJson(document));
       } else {
-        std::printf("%7llu  %6u  %s\n",
+        std::printf("%7llu  %6u  %s%s\n",
                     static_cast<unsigned long long>(document.version()),
                     document.chunk_count(),
-                    PrintableText(document.document_id(), false).c_str());
+                    PrintableText(document.document_id(), false).c_str(),
+                    ReadersOf(document).c_str());
       }
     }
     request.set_page_token(response.next_page_token());
@@ -121,6 +133,10 @@ absl::Status Patch(const DocumentOptions& options, const Context& context,
     v1::PatchDocumentRequest request;
     request.set_name(DocumentName(options.collection, id));
     *request.mutable_metadata() = *patch;
+    if (options.no_readers || !options.readers.empty()) {
+      request.mutable_readers()->mutable_names()->Assign(
+          options.readers.begin(), options.readers.end());
+    }
     v1::PatchDocumentResponse response;
     Call call(context);
     const absl::Status status =
@@ -257,7 +273,7 @@ void AddDocuments(CLI::App& app, CommonOptions* common, Action* action) {
   Register(get, options, common, action, Get);
 
   CLI::App* patch = verb->add_subcommand(
-      "patch", "Change metadata; text, chunks and version stay");
+      "patch", "Change metadata or readers; text, chunks and version stay");
   patch->add_option("documents", options->ids, "Document ids")->required();
   patch
       ->add_option("--set", options->set,
@@ -268,6 +284,18 @@ void AddDocuments(CLI::App& app, CommonOptions* common, Action* action) {
   patch->add_option("--unset", options->unset, "Field to remove")
       ->type_name("KEY")
       ->allow_extra_args(false);
+  CLI::Option* readers =
+      patch
+          ->add_option("--reader", options->readers,
+                       "Who may read it from now on, as --reader of `braid "
+                       "ingest`, in place of those who may; may be given "
+                       "several times")
+          ->type_name("NAME")
+          ->allow_extra_args(false);
+  patch
+      ->add_flag("--no-readers", options->no_readers,
+                 "Only those who may write to the collection see it")
+      ->excludes(readers);
   Register(patch, options, common, action, Patch);
 
   CLI::App* remove = verb->add_subcommand(

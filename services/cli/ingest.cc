@@ -31,6 +31,7 @@ struct IngestOptions {
   std::string collection = "default";
   ChunkingFlags chunking;
   std::vector<std::string> metadata;
+  std::vector<std::string> readers;
   std::string stdin_name = "stdin.txt";
   std::string report;
   bool force = false;
@@ -47,11 +48,9 @@ absl::Status PrepareCollection(const IngestOptions& options,
                                const Context& context,
                                v1::CollectionService::Stub& stub) {
   if (!options.chunking.given()) return absl::OkStatus();
-  v1::CreateCollectionRequest create;
   const std::string name = CollectionName(options.collection);
-  create.set_collection_id(name.substr(name.find('/') + 1));
-  create.set_language(options.chunking.language);
-  *create.mutable_chunking() = options.chunking.ToProto();
+  const v1::CreateCollectionRequest create =
+      options.chunking.ToRequest(name.substr(name.find('/') + 1));
   v1::CreateCollectionResponse created;
   Call create_call(context);
   const absl::Status status =
@@ -66,8 +65,8 @@ absl::Status PrepareCollection(const IngestOptions& options,
   if (!got.ok() || options.chunking.Matches(there.collection())) return got;
   return absl::FailedPreconditionError(absl::StrCat(
       name,
-      " was created with another chunking or language: leave the flags "
-      "out, or use another collection"));
+      " was created with another chunking or language, or without document "
+      "access: leave the flags out, or use another collection"));
 }
 
 // One run of the verb, once its arguments are understood.
@@ -99,6 +98,8 @@ class Ingestion {
   absl::StatusOr<std::vector<std::string>> FindOthers(
       const IngestSources& sources);
   absl::Status Delete(const std::vector<std::string>& ids);
+  // Adds what the flags say of every document.
+  void Complete(v1::IngestRequest* request) const;
   bool stopped() const { return context_.signals->stopped(); }
 
   const IngestOptions& options_;
@@ -108,6 +109,12 @@ class Ingestion {
   const std::unique_ptr<v1::DocumentService::Stub> documents_;
   const std::unique_ptr<v1::CollectionService::Stub> collections_;
 };
+
+void Ingestion::Complete(v1::IngestRequest* request) const {
+  request->set_force(options_.force);
+  request->mutable_readers()->Assign(options_.readers.begin(),
+                                     options_.readers.end());
+}
 
 absl::Status Ingestion::Send(const IngestSources& sources) {
   grpc::ClientContext call;
@@ -127,7 +134,7 @@ absl::Status Ingestion::Send(const IngestSources& sources) {
     // The server keeps the collection of the first request.
     if (first) request->set_collection(CollectionName(options_.collection));
     first = false;
-    request->set_force(options_.force);
+    Complete(&*request);
     return stream.Send(origin, *std::move(request));
   });
   const absl::Status status = stream.Finish();
@@ -148,7 +155,7 @@ absl::Status Ingestion::Foresee(const IngestSources& sources) {
       outcomes_.FailToRead(origin, request.status());
       return true;
     }
-    request->set_force(options_.force);
+    Complete(&*request);
     outcomes_.Foresee(origin,
                       request->has_source() ? request->source().document_id()
                                             : request->document().document_id(),
@@ -365,6 +372,15 @@ void AddIngest(CLI::App& app, CommonOptions* common, Action* action) {
                    "Metadata added to every document: KEY=VALUE; may be given "
                    "several times")
       ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  verb->add_option("--reader", options->readers,
+                   "Who may read the documents, in a collection made with "
+                   "--document-access: key:NAME, jwt:SUBJECT, "
+                   "certificate:NAME, group:NAME, anonymous, or * for whoever "
+                   "may read the collection; may be given several times. "
+                   "Without it only those who may write to the collection "
+                   "see them")
+      ->type_name("NAME")
       ->allow_extra_args(false);
   verb->add_option("--stdin-name", options->stdin_name,
                    "File name that standard input goes by; ending in .jsonl, "

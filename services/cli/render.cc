@@ -73,11 +73,16 @@ Json ToJson(const v1::Collection& collection) {
           {"last_sequence", collection.last_sequence()},
           {"visible_sequence", collection.visible_sequence()},
           {"oldest_sequence", collection.oldest_sequence()},
+          {"document_access", collection.document_access()},
           {"create_time",
            ToJson(collection.has_create_time(), collection.create_time())}};
 }
 
 Json ToJson(const v1::Document& document) {
+  Json readers = Json::array();
+  for (const std::string& reader : document.readers()) {
+    readers.push_back(reader);
+  }
   Json json = {{"name", document.name()},
                {"document_id", document.document_id()},
                {"version", document.version()},
@@ -85,6 +90,7 @@ Json ToJson(const v1::Document& document) {
                {"media_type", document.media_type()},
                {"content_hash", document.content_hash()},
                {"metadata", ToJson(document.metadata())},
+               {"readers", readers},
                {"sequence", document.sequence()},
                {"chunk_count", document.chunk_count()},
                {"create_time",

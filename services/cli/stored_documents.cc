@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "retrieval/ingest/prepare.h"
+#include "retrieval/viewer.h"
 
 namespace braid::services::cli {
 
@@ -26,7 +27,8 @@ absl::StatusOr<StoredDocuments> StoredDocuments::List(
       stored.documents_.emplace(
           document.document_id(),
           Stored{document.content_hash(),
-                 std::move(*document.mutable_metadata())});
+                 std::move(*document.mutable_metadata()),
+                 {document.readers().begin(), document.readers().end()}});
     }
     request.set_page_token(response.next_page_token());
   } while (!request.page_token().empty());
@@ -42,6 +44,9 @@ v1::IngestResponse::Outcome StoredDocuments::Foresee(
   const std::string hash = retrieval::Sha256Hex(
       source ? request.source().content() : request.document().text());
   bool same = !request.force() && hash == there->second.content_hash;
+  same = same && there->second.readers ==
+                     retrieval::Normalized(
+                         {request.readers().begin(), request.readers().end()});
   const auto& stored = there->second.metadata.fields();
   for (const auto& [key, value] :
        source ? request.source().metadata().fields()

@@ -21,8 +21,8 @@ class StoredDocuments {
                                               const Context& context,
                                               v1::DocumentService::Stub& stub);
 
-  // What writing `request` will do, as far as its bytes and the metadata that
-  // it brings tell.
+  // What writing `request` will do, as far as its bytes, the metadata that it
+  // brings and its readers tell.
   v1::IngestResponse::Outcome Foresee(const v1::IngestRequest& request) const;
   // Ids of the documents that came from files and are none of `ids`. A file's
   // document has its id as metadata `path`; rows of a JSONL file have none, and
@@ -33,6 +33,7 @@ class StoredDocuments {
   struct Stored {
     std::string content_hash;
     google::protobuf::Struct metadata;
+    std::vector<std::string> readers;  // normalized
   };
   std::map<std::string, Stored> documents_;
 };

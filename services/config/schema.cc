@@ -119,6 +119,8 @@ std::vector<Setting> MakeSettings() {
       {"limits", "max_metadata_key_bytes", &L::max_metadata_key_bytes, 1, 4096},
       {"limits", "max_metadata_list_items", &L::max_metadata_list_items, 1,
        65536},
+      {"limits", "max_readers", &L::max_readers, 1, 65536},
+      {"limits", "max_reader_bytes", &L::max_reader_bytes, 16, 4096},
       {"limits", "max_passage_bytes", &L::max_passage_bytes, 1 << 16,
        kMaxMessageBytes},
       {"limits", "max_scanned_documents", &L::max_scanned_documents, 1, 1e9},

@@ -84,7 +84,7 @@ class SearchRun {
     legs_ = *std::move(found);
     result_.view = legs_.view;
     result_.sequence = result_.view->sequence();
-    if (!query_.query.filter.empty()) {
+    if (!query_.query.filter.empty() || legs_.allowed != nullptr) {
       AddStage({"filter", offset, legs_.filter_elapsed});
     }
     if (legs_.dense.ran) {

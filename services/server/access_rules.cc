@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "services/auth/reader_names.h"
 #include "services/server/errors.h"
 
 namespace braid::services {
@@ -121,15 +122,26 @@ Access AccessOf(const v1::WatchOperationRequest&) { return OfCaller(); }
 Access AccessOf(const v1::CancelOperationRequest&) { return OfCaller(); }
 
 bool MaySeeOperation(const auth::Principal& principal,
-                     const std::string& collection) {
-  return collection.empty() ? principal.MayEverywhere(Role::kAdmin)
-                            : principal.May(Role::kReader, collection);
+                     const OperationInfo& operation) {
+  if (operation.collection.empty()) {
+    return principal.MayEverywhere(Role::kAdmin);
+  }
+  return principal.May(
+      operation.document_access ? Role::kWriter : Role::kReader,
+      operation.collection);
 }
 
 bool MayCancelOperation(const auth::Principal& principal,
-                        const std::string& collection) {
-  return collection.empty() ? principal.MayEverywhere(Role::kAdmin)
-                            : principal.May(Role::kWriter, collection);
+                        const OperationInfo& operation) {
+  return operation.collection.empty()
+             ? principal.MayEverywhere(Role::kAdmin)
+             : principal.May(Role::kWriter, operation.collection);
+}
+
+retrieval::Viewer ViewerIn(const retrieval::CollectionConfig& collection,
+                           const auth::Principal& principal) {
+  return collection.document_access ? auth::ViewerOf(principal, collection.id)
+                                    : retrieval::Viewer::All();
 }
 
 }  // namespace braid::services

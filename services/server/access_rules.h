@@ -14,7 +14,10 @@
 #include "braid/v1/generation_service.pb.h"
 #include "braid/v1/operation_service.pb.h"
 #include "braid/v1/retrieval_service.pb.h"
+#include "retrieval/types.h"
+#include "retrieval/viewer.h"
 #include "services/auth/principal.h"
+#include "services/server/operations.h"
 
 namespace braid::services {
 
@@ -64,12 +67,17 @@ Access AccessOf(const v1::GetOperationRequest& request);
 Access AccessOf(const v1::WatchOperationRequest& request);
 Access AccessOf(const v1::CancelOperationRequest& request);
 
-// Operations are seen by those who may read their collection, and cancelled by
-// those who may write to it; those of the whole server need an administrator.
+// Operations are seen by those who may read their collection (with
+// document_access: those who may write to it), and cancelled by those who may
+// write to it; those of the whole server need an administrator.
 bool MaySeeOperation(const auth::Principal& principal,
-                     const std::string& collection);
+                     const OperationInfo& operation);
 bool MayCancelOperation(const auth::Principal& principal,
-                        const std::string& collection);
+                        const OperationInfo& operation);
+
+// What the principal sees of a collection.
+retrieval::Viewer ViewerIn(const retrieval::CollectionConfig& collection,
+                           const auth::Principal& principal);
 
 }  // namespace braid::services
 

@@ -122,7 +122,7 @@ absl::StatusOr<Context> FindContext(Call& call, const ContextQuery& query,
   }
   absl::Status status = CheckSequence(call.runtime(), query.search.query);
   if (!status.ok()) return status;
-  return BuildLocalContext(call.runtime(), query, on_found);
+  return BuildLocalContext(call, query, on_found);
 }
 
 absl::Status Produce(const v1::AnswerRequest& request, AnswerStream& stream) {

@@ -12,24 +12,25 @@
 namespace braid::services {
 namespace {
 
-absl::Status Describe(Runtime& runtime,
+absl::Status Describe(const Call& call,
                       const retrieval::CollectionConfig& config,
                       const retrieval::StoreSnapshot& snapshot,
                       v1::Collection* proto) {
   const auto counters = snapshot.Counters(config.id);
   if (!counters.ok()) return counters.status();
-  const auto visible = runtime.backend().VisibleSequence(config.id);
+  const auto visible = call.runtime().backend().VisibleSequence(config.id);
   if (!visible.ok()) return visible.status();
-  ToProto(config, *counters, *visible, proto);
+  ToProto(config, *counters, *visible, ViewerIn(config, call.principal()),
+          proto);
   return absl::OkStatus();
 }
 
-absl::Status Describe(Runtime& runtime, const std::string& collection,
+absl::Status Describe(const Call& call, const std::string& collection,
                       v1::Collection* proto) {
-  const auto config = runtime.backend().store()->GetCollection(collection);
+  retrieval::Store* const store = call.runtime().backend().store();
+  const auto config = store->GetCollection(collection);
   if (!config.ok()) return CollectionError(config.status());
-  return Describe(runtime, *config, *runtime.backend().store()->snapshot(),
-                  proto);
+  return Describe(call, *config, *store->snapshot(), proto);
 }
 
 absl::Status Create(const Call& call,
@@ -46,7 +47,7 @@ absl::Status Create(const Call& call,
     return WithReason(status, "COLLECTION_ALREADY_EXISTS");
   }
   if (!status.ok()) return status;
-  return Describe(call.runtime(), config->id, response->mutable_collection());
+  return Describe(call, config->id, response->mutable_collection());
 }
 
 absl::Status Get(const Call& call, const v1::GetCollectionRequest& request,
@@ -54,7 +55,7 @@ absl::Status Get(const Call& call, const v1::GetCollectionRequest& request,
   const auto collection =
       ParseCollection("name", request.name(), call.limits());
   if (!collection.ok()) return collection.status();
-  return Describe(call.runtime(), *collection, response->mutable_collection());
+  return Describe(call, *collection, response->mutable_collection());
 }
 
 absl::Status List(const Call& call, const v1::ListCollectionsRequest& request,
@@ -78,8 +79,7 @@ absl::Status List(const Call& call, const v1::ListCollectionsRequest& request,
     }
     absl::Status status = call.Alive();
     if (!status.ok()) return status;
-    status = Describe(call.runtime(), *config, *snapshot,
-                      response->add_collections());
+    status = Describe(call, *config, *snapshot, response->add_collections());
     if (absl::IsNotFound(status)) {
       // Deleted meanwhile.
       response->mutable_collections()->RemoveLast();

@@ -31,7 +31,8 @@ void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
 
 void ToProto(const retrieval::CollectionConfig& config,
              const retrieval::CollectionCounters& counters,
-             retrieval::Sequence visible_sequence, v1::Collection* proto) {
+             retrieval::Sequence visible_sequence,
+             const retrieval::Viewer& viewer, v1::Collection* proto) {
   proto->set_name(FormatCollectionName(config.id));
   proto->set_language(config.language);
   proto->mutable_chunking()->set_strategy(
@@ -43,16 +44,20 @@ void ToProto(const retrieval::CollectionConfig& config,
   proto->mutable_chunking()->set_parent_tokens(config.chunking.parent_tokens);
   proto->set_encoder(config.encoder);
   proto->set_dimension(config.dimension);
-  proto->set_document_count(counters.documents);
-  proto->set_chunk_count(counters.chunks);
+  if (viewer.sees_all() || !config.document_access) {
+    proto->set_document_count(counters.documents);
+    proto->set_chunk_count(counters.chunks);
+  }
   proto->set_last_sequence(counters.last_sequence);
   proto->set_visible_sequence(visible_sequence);
   proto->set_oldest_sequence(counters.oldest_sequence);
+  proto->set_document_access(config.document_access);
   ToProto(config.create_time, proto->mutable_create_time());
 }
 
 void ToProto(absl::string_view collection,
-             const retrieval::DocumentInfo& document, v1::Document* proto) {
+             const retrieval::DocumentInfo& document,
+             const retrieval::Viewer& viewer, v1::Document* proto) {
   proto->set_name(FormatDocumentName(collection, document.id));
   proto->set_document_id(document.id);
   proto->set_version(document.version);
@@ -64,6 +69,10 @@ void ToProto(absl::string_view collection,
   proto->set_chunk_count(document.chunk_count);
   ToProto(document.create_time, proto->mutable_create_time());
   ToProto(document.update_time, proto->mutable_update_time());
+  if (viewer.sees_all()) {
+    proto->mutable_readers()->Assign(document.readers.begin(),
+                                     document.readers.end());
+  }
 }
 
 void ToProto(absl::string_view collection, const retrieval::Chunk& chunk,

@@ -14,6 +14,7 @@
 #include "google/protobuf/timestamp.pb.h"
 #include "retrieval/local/verify.h"
 #include "retrieval/store/store.h"
+#include "retrieval/viewer.h"
 #include "services/pipeline/answer_pipeline.h"
 #include "services/pipeline/search_pipeline.h"
 
@@ -21,13 +22,16 @@ namespace braid::services {
 
 void ToProto(absl::Time time, google::protobuf::Timestamp* proto);
 
+// Counts only what `viewer` may know of.
 void ToProto(const retrieval::CollectionConfig& config,
              const retrieval::CollectionCounters& counters,
-             retrieval::Sequence visible_sequence, v1::Collection* proto);
+             retrieval::Sequence visible_sequence,
+             const retrieval::Viewer& viewer, v1::Collection* proto);
 
-// Everything but the text.
+// Everything but the text; the readers for a viewer that sees all.
 void ToProto(absl::string_view collection,
-             const retrieval::DocumentInfo& document, v1::Document* proto);
+             const retrieval::DocumentInfo& document,
+             const retrieval::Viewer& viewer, v1::Document* proto);
 void ToProto(absl::string_view collection, const retrieval::Chunk& chunk,
              v1::Chunk* proto);
 

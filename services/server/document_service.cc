@@ -1,9 +1,12 @@
+#include <iterator>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "braid/v1/document_service.grpc.pb.h"
 #include "retrieval/filter/filter.h"
 #include "services/server/convert.h"
@@ -28,10 +31,71 @@ absl::Status DocumentError(const absl::Status& status) {
   return status;
 }
 
+// What is damaged may be of a document that the viewer may not see.
+absl::Status ReadError(const absl::Status& status,
+                       const retrieval::Viewer& viewer) {
+  if (absl::IsDataLoss(status) && !viewer.sees_all()) {
+    return absl::DataLossError("the store is damaged");
+  }
+  return DocumentError(status);
+}
+
 // COLLECTION_NOT_FOUND unless the collection is there.
-absl::Status CheckCollection(const Call& call, const std::string& collection) {
-  return CollectionError(
-      call.runtime().backend().store()->GetCollection(collection).status());
+absl::StatusOr<retrieval::CollectionConfig> FindCollection(
+    const Call& call, const std::string& collection) {
+  auto config = call.runtime().backend().store()->GetCollection(collection);
+  if (!config.ok()) return CollectionError(config.status());
+  return config;
+}
+
+// Whether the viewer may see what a document is or, with `past`, was: a right
+// that was taken away is not got back through the past.
+absl::StatusOr<bool> IsVisible(const retrieval::Viewer& viewer,
+                               const retrieval::StoreSnapshot& snapshot,
+                               const std::string& collection,
+                               const retrieval::DocumentInfo& document,
+                               bool past) {
+  if (viewer.sees_all()) return true;
+  if (!viewer.Sees(document.readers)) return false;
+  if (!past) return true;
+  const auto readers = snapshot.GetReaders(collection, document.id);
+  if (absl::IsNotFound(readers.status())) return false;
+  if (!readers.ok()) return readers.status();
+  return viewer.Sees(*readers);
+}
+
+absl::StatusOr<retrieval::DocumentInfo> Find(
+    const retrieval::StoreSnapshot& snapshot, const GetDocumentQuery& query) {
+  const std::string& collection = query.name.collection;
+  const std::string& id = query.name.document;
+  return query.version != 0
+             ? snapshot.GetDocumentVersion(collection, id, query.version)
+         : query.sequence != 0
+             ? snapshot.GetDocumentAt(collection, id, query.sequence)
+             : snapshot.GetDocument(collection, id);
+}
+
+// As Find, for somebody who sees only some documents. All that is not there for
+// them, for whatever reason, is not there in the same words.
+absl::StatusOr<retrieval::DocumentInfo> FindVisible(
+    const retrieval::StoreSnapshot& snapshot, const GetDocumentQuery& query,
+    const retrieval::Viewer& viewer) {
+  auto document = Find(snapshot, query);
+  if (document.ok()) {
+    const bool past = query.version != 0 || query.sequence != 0;
+    const auto visible =
+        IsVisible(viewer, snapshot, query.name.collection, *document, past);
+    if (!visible.ok()) return visible.status();
+    if (*visible) return document;
+  } else if (!absl::IsNotFound(document.status())) {
+    // That a sequence cannot be read is said before any document is looked for;
+    // that a version is no longer kept says that there was one.
+    const bool of_version =
+        absl::IsOutOfRange(document.status()) && query.version != 0;
+    if (!of_version) return document.status();
+  }
+  return absl::NotFoundError(
+      absl::StrCat("there is no document \"", query.name.document, "\""));
 }
 
 absl::Status Get(const Call& call, const v1::GetDocumentRequest& request,
@@ -39,21 +103,18 @@ absl::Status Get(const Call& call, const v1::GetDocumentRequest& request,
   const auto query = Parse(request, call.limits());
   if (!query.ok()) return query.status();
   const std::string& collection = query->name.collection;
-  const std::string& id = query->name.document;
-  absl::Status status = CheckCollection(call, collection);
-  if (!status.ok()) return status;
+  const auto config = FindCollection(call, collection);
+  if (!config.ok()) return config.status();
+  const retrieval::Viewer viewer = ViewerIn(*config, call.principal());
   const auto snapshot = call.runtime().backend().store()->snapshot();
-  const auto document =
-      query->version != 0
-          ? snapshot->GetDocumentVersion(collection, id, query->version)
-      : query->sequence != 0
-          ? snapshot->GetDocumentAt(collection, id, query->sequence)
-          : snapshot->GetDocument(collection, id);
-  if (!document.ok()) return DocumentError(document.status());
+  const auto document = viewer.sees_all()
+                            ? Find(*snapshot, *query)
+                            : FindVisible(*snapshot, *query, viewer);
+  if (!document.ok()) return ReadError(document.status(), viewer);
   auto text =
       snapshot->GetTextRange(collection, *document, {0, document->text_bytes});
   if (!text.ok()) return text.status();
-  ToProto(collection, *document, response->mutable_document());
+  ToProto(collection, *document, viewer, response->mutable_document());
   response->mutable_document()->set_text(*std::move(text));
   if (!request.include_chunks()) return absl::OkStatus();
   const auto chunks = snapshot->GetChunks(collection, *document);
@@ -64,13 +125,48 @@ absl::Status Get(const Call& call, const v1::GetDocumentRequest& request,
   return absl::OkStatus();
 }
 
+// The next documents after `after` that name one of the viewer's names. No
+// other document is looked at.
+absl::StatusOr<retrieval::DocumentsAt> NextReadable(
+    const retrieval::StoreSnapshot& snapshot, const std::string& collection,
+    const retrieval::Viewer& viewer, const std::string& after) {
+  std::set<std::string> ids;
+  for (const std::string& name : viewer.names()) {
+    const absl::Status status = snapshot.ForEachReadable(
+        collection, name, after,
+        [&](const retrieval::ReadableDocument& document) {
+          if (ids.size() == kScanBatch && document.id > *ids.rbegin()) {
+            return false;
+          }
+          ids.insert(document.id);
+          if (ids.size() > kScanBatch) ids.erase(std::prev(ids.end()));
+          return true;
+        });
+    if (!status.ok()) return status;
+  }
+  retrieval::DocumentsAt batch;
+  batch.seen = ids.size();
+  batch.last = ids.empty() ? after : *ids.rbegin();
+  batch.complete = ids.size() < kScanBatch;
+  for (const std::string& id : ids) {
+    auto document = snapshot.GetDocument(collection, id);
+    if (!document.ok()) return document.status();
+    batch.documents.push_back(*std::move(document));
+  }
+  return batch;
+}
+
 // Looks at the next ids after `after`, as they are or, unless `sequence` is 0,
-// as they were.
+// as they were. Not all of what it finds need be visible.
 absl::StatusOr<retrieval::DocumentsAt> NextDocuments(
     const retrieval::StoreSnapshot& snapshot, const std::string& collection,
-    retrieval::Sequence sequence, const std::string& after) {
+    retrieval::Sequence sequence, const retrieval::Viewer& viewer,
+    const std::string& after) {
   if (sequence != 0) {
     return snapshot.ListDocumentsAt(collection, sequence, after, kScanBatch);
+  }
+  if (!viewer.sees_all()) {
+    return NextReadable(snapshot, collection, viewer, after);
   }
   auto documents = snapshot.ListDocuments(collection, after, kScanBatch);
   if (!documents.ok()) return documents.status();
@@ -86,8 +182,9 @@ absl::Status List(const Call& call, const v1::ListDocumentsRequest& request,
                   v1::ListDocumentsResponse* response) {
   auto query = Parse(request, call.limits());
   if (!query.ok()) return query.status();
-  absl::Status status = CheckCollection(call, query->collection);
-  if (!status.ok()) return status;
+  const auto config = FindCollection(call, query->collection);
+  if (!config.ok()) return config.status();
+  const retrieval::Viewer viewer = ViewerIn(*config, call.principal());
   std::optional<retrieval::Filter> filter;
   if (!query->filter.empty()) {
     auto parsed = retrieval::Filter::Parse(query->filter);
@@ -98,29 +195,40 @@ absl::Status List(const Call& call, const v1::ListDocumentsRequest& request,
   const std::string scope =
       DocumentsPageScope(query->collection, query->filter, query->sequence);
   const int size = static_cast<int>(query->page.size);
-  std::string& after = query->page.after;
+  std::string after = query->page.after;
+  // Where the next page begins. A token can be read: it names no document that
+  // the caller may not see, and such documents do not end a page.
+  std::string last = after;
   for (size_t scanned = 0; scanned < call.limits().max_scanned_documents;) {
-    status = call.Alive();
+    absl::Status status = call.Alive();
     if (!status.ok()) return status;
-    const auto batch =
-        NextDocuments(*snapshot, query->collection, query->sequence, after);
-    if (!batch.ok()) return DocumentError(batch.status());
+    const auto batch = NextDocuments(*snapshot, query->collection,
+                                     query->sequence, viewer, after);
+    if (!batch.ok()) return ReadError(batch.status(), viewer);
     for (const retrieval::DocumentInfo& document : batch->documents) {
+      const auto visible = IsVisible(viewer, *snapshot, query->collection,
+                                     document, query->sequence != 0);
+      if (!visible.ok()) return ReadError(visible.status(), viewer);
+      if (!*visible) continue;
       if (!filter.has_value() || filter->Matches(document)) {
         // One match more than fits says that there is a next page.
         if (response->documents_size() == size) {
-          response->set_next_page_token(MakePageToken(scope, after));
+          response->set_next_page_token(MakePageToken(scope, last));
           return absl::OkStatus();
         }
-        ToProto(query->collection, document, response->add_documents());
+        ToProto(query->collection, document, viewer, response->add_documents());
       }
-      after = document.id;
+      last = document.id;
+      if (!viewer.sees_all()) ++scanned;
     }
     if (batch->complete) return absl::OkStatus();
     after = batch->last;
-    scanned += batch->seen;
+    if (viewer.sees_all()) {
+      last = after;
+      scanned += batch->seen;
+    }
   }
-  response->set_next_page_token(MakePageToken(scope, after));
+  response->set_next_page_token(MakePageToken(scope, last));
   return absl::OkStatus();
 }
 
@@ -128,7 +236,7 @@ absl::Status Delete(const Call& call, const v1::DeleteDocumentRequest& request,
                     v1::DeleteDocumentResponse* response) {
   const auto name = ParseDocument("name", request.name(), call.limits());
   if (!name.ok()) return name.status();
-  absl::Status status = CheckCollection(call, name->collection);
+  absl::Status status = FindCollection(call, name->collection).status();
   if (!status.ok()) return status;
   const auto sequence = call.runtime().backend().store()->DeleteDocument(
       name->collection, name->document);
@@ -145,15 +253,16 @@ absl::Status DeleteMatching(Call& call,
                             v1::DeleteDocumentsResponse* response) {
   auto query = Parse(request, call.limits());
   if (!query.ok()) return query.status();
-  absl::Status status = CheckCollection(call, query->collection);
-  if (!status.ok()) return status;
+  const auto config = FindCollection(call, query->collection);
+  if (!config.ok()) return config.status();
   const auto filter = retrieval::Filter::Parse(query->filter);
   if (!filter.ok()) return filter.status();
   // One that only counts is a lookup.
   std::shared_ptr<Operation> operation;
   if (!query->validate_only) {
-    operation =
-        call.StartOperation(OperationKind::kDeleteDocuments, query->collection);
+    operation = call.StartOperation(OperationKind::kDeleteDocuments,
+                                    /*collection=*/"");
+    operation->SetCollection(query->collection, config->document_access);
   }
   retrieval::Store* const store = call.runtime().backend().store();
   const auto snapshot = store->snapshot();
@@ -197,12 +306,19 @@ absl::Status Patch(const Call& call, const v1::PatchDocumentRequest& request,
   const auto query = Parse(request, call.limits());
   if (!query.ok()) return query.status();
   const std::string& collection = query->name.collection;
-  absl::Status status = CheckCollection(call, collection);
-  if (!status.ok()) return status;
+  const auto config = FindCollection(call, collection);
+  if (!config.ok()) return config.status();
+  if (query->patch.readers.has_value() && !config->document_access) {
+    return InvalidFields(
+        {{"readers",
+          "the collection has no document access: whoever may read it reads "
+          "all of it"}});
+  }
   const auto result = call.runtime().backend().store()->PatchMetadata(
       collection, query->name.document, query->patch);
   if (!result.ok()) return DocumentError(result.status());
-  ToProto(collection, result->document, response->mutable_document());
+  ToProto(collection, result->document, ViewerIn(*config, call.principal()),
+          response->mutable_document());
   response->set_sequence(result->sequence);
   return absl::OkStatus();
 }

@@ -105,7 +105,7 @@ class IngestStream final
   absl::Status WaitForAcknowledgements(Condition condition);
   void Take(ByteBuffer* buffer);
   absl::Status Submit(v1::IngestRequest* request);
-  absl::Status UseCollection(const std::string& name);
+  absl::Status UseCollection(const v1::IngestRequest& request);
   void Fail(const v1::IngestRequest& request, const absl::Status& status);
   void Acknowledge(const v1::IngestResponse& response);
   void Complete(const absl::Status& status);
@@ -272,7 +272,7 @@ void IngestStream::Take(ByteBuffer* buffer) {
 absl::Status IngestStream::Submit(v1::IngestRequest* request) {
   if (!request->collection().empty() || collection_.empty()) {
     absl::Status status = call_->Admit(*request);
-    if (status.ok()) status = UseCollection(request->collection());
+    if (status.ok()) status = UseCollection(*request);
     if (!status.ok()) return status;
   }
   auto item = ParseInput(request, limits_);
@@ -302,13 +302,21 @@ absl::Status IngestStream::Submit(v1::IngestRequest* request) {
   return absl::OkStatus();
 }
 
-// Makes `name` the collection of this and the following documents.
-absl::Status IngestStream::UseCollection(const std::string& name) {
-  auto collection = ParseCollection("collection", name, limits_);
+// Makes the request's collection that of this and the following documents.
+absl::Status IngestStream::UseCollection(const v1::IngestRequest& request) {
+  auto collection =
+      ParseCollection("collection", request.collection(), limits_);
   if (!collection.ok()) return collection.status();
   if (*collection == collection_) return absl::OkStatus();
   auto pipeline = runtime_.Pipeline(*collection);
   if (absl::IsNotFound(pipeline.status())) {
+    // One without document access could not be changed any more.
+    if (!request.readers().empty()) {
+      return InvalidFields(
+          {{"readers",
+            "the collection is not there, and one that is made by writing to "
+            "it has no document access: create it with document access"}});
+    }
     retrieval::CollectionConfig config;
     config.id = *collection;
     absl::Status created = runtime_.backend().CreateCollection(config);
@@ -317,9 +325,11 @@ absl::Status IngestStream::UseCollection(const std::string& name) {
     pipeline = runtime_.Pipeline(*collection);
   }
   if (!pipeline.ok()) return CollectionError(pipeline.status());
+  const auto config = runtime_.backend().store()->GetCollection(*collection);
+  if (!config.ok()) return CollectionError(config.status());
   pipeline_ = *std::move(pipeline);
   collection_ = *std::move(collection);
-  operation_->SetCollection(collection_);
+  operation_->SetCollection(collection_, config->document_access);
   return absl::OkStatus();
 }
 

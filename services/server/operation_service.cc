@@ -100,8 +100,7 @@ absl::StatusOr<std::shared_ptr<Operation>> Find(const Call& call,
   const auto id = ParseOperation("name", name, call.limits());
   if (!id.ok()) return id.status();
   auto found = call.core().operations.Find(*id);
-  if (found.ok() &&
-      !MaySeeOperation(call.principal(), (*found)->info().collection)) {
+  if (found.ok() && !MaySeeOperation(call.principal(), (*found)->info())) {
     found = OperationRegistry::NotFound(*id);
   }
   if (!found.ok()) return WithReason(found.status(), "OPERATION_NOT_FOUND");
@@ -112,7 +111,7 @@ absl::Status Cancel(const Call& call, const std::string& name,
                     v1::Operation* proto) {
   const auto operation = Find(call, name);
   if (!operation.ok()) return operation.status();
-  if (!MayCancelOperation(call.principal(), (*operation)->info().collection)) {
+  if (!MayCancelOperation(call.principal(), (*operation)->info())) {
     return WithReason(
         absl::PermissionDeniedError("to cancel this needs the role writer"),
         "ROLE_MISSING", {{"role", "writer"}});
@@ -127,8 +126,8 @@ absl::Status List(const Call& call, const v1::ListOperationsRequest& request,
   const ServerCore* const core = &call.core();
   auto query = Parse(request, core->limits);
   if (!query.ok()) return query.status();
-  query->filter.visible = [&call](const std::string& collection) {
-    return MaySeeOperation(call.principal(), collection);
+  query->filter.visible = [&call](const OperationInfo& info) {
+    return MaySeeOperation(call.principal(), info);
   };
   // One more than fits says that there is a next page.
   const std::vector<OperationInfo> found =

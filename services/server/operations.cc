@@ -24,7 +24,7 @@ bool Matches(const OperationRegistry::Filter& filter,
   return (!filter.kind.has_value() || *filter.kind == info.kind) &&
          (!filter.state.has_value() || *filter.state == info.state) &&
          (filter.collection.empty() || filter.collection == info.collection) &&
-         (!filter.visible || filter.visible(info.collection));
+         (!filter.visible || filter.visible(info));
 }
 
 }  // namespace
@@ -57,9 +57,12 @@ void Operation::Cancel() {
   if (running) cancel_.request_stop();
 }
 
-void Operation::SetCollection(absl::string_view collection) {
-  Change(
-      [&](OperationInfo& info) { info.collection = std::string(collection); });
+void Operation::SetCollection(absl::string_view collection,
+                              bool document_access) {
+  Change([&](OperationInfo& info) {
+    info.collection = std::string(collection);
+    info.document_access = info.document_access || document_access;
+  });
 }
 
 void Operation::SetTotal(uint64_t total) {

@@ -32,6 +32,9 @@ struct OperationInfo {
   std::string id;
   OperationKind kind = OperationKind::kIngest;
   std::string collection;  // id; empty: none, or not known yet
+  // It has worked on a collection with document_access: how much it has done
+  // tells of documents that not every reader may see.
+  bool document_access = false;
   std::string request_id;  // of the call
   OperationState state = OperationState::kRunning;
   bool cancel_requested = false;
@@ -65,7 +68,7 @@ class Operation {
   void Cancel();
 
   // What is told after Finish is not kept.
-  void SetCollection(absl::string_view collection);
+  void SetCollection(absl::string_view collection, bool document_access);
   void SetTotal(uint64_t total);
   void SetProgress(uint64_t done, uint64_t failed, uint64_t total);
   void Add(uint64_t done, uint64_t failed);
@@ -116,9 +119,8 @@ class OperationRegistry {
     std::optional<OperationKind> kind;
     std::optional<OperationState> state;
     std::string collection;  // empty for any
-    // Whether those of a collection (empty: of the server) are listed; null for
-    // all.
-    std::function<bool(const std::string& collection)> visible;
+    // Whether one is listed; null for all.
+    std::function<bool(const OperationInfo& info)> visible;
   };
   // The newest first, at most `limit`, with numbers below `before`.
   std::vector<OperationInfo> List(const Filter& filter, uint64_t before,

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "braid/v1/retrieval_service.grpc.pb.h"
+#include "services/auth/reader_names.h"
 #include "services/server/convert.h"
 #include "services/server/errors.h"
 #include "services/server/search_checks.h"
@@ -18,6 +19,8 @@ namespace {
 absl::Status Prepare(Call& call, PipelineQuery* query) {
   absl::Status status = CheckSequence(call.runtime(), query->query);
   if (!status.ok()) return status;
+  query->query.viewer =
+      auth::ViewerOf(call.principal(), query->query.collection);
   query->query.deadline = call.deadline();
   query->query.stop = call.stop();
   query->begin = std::chrono::steady_clock::now();
@@ -64,7 +67,7 @@ absl::Status LayOut(Call& call, const v1::BuildContextRequest& request,
   absl::Status status = Prepare(call, &query->search);
   if (!status.ok()) return status;
   const auto context = BuildLocalContext(
-      call.runtime(), *query, [](const PipelineResult&) { return true; });
+      call, *query, [](const PipelineResult&) { return true; });
   if (!context.ok()) return CollectionError(context.status());
   Fill(call, query->search, request.search().explain(), context->found,
        response->mutable_search());
@@ -113,12 +116,14 @@ absl::Status CheckSequence(Runtime& runtime, const retrieval::Query& query) {
                                       counters->last_sequence)}});
 }
 
-absl::StatusOr<Context> BuildLocalContext(Runtime& runtime, ContextQuery query,
+absl::StatusOr<Context> BuildLocalContext(const Call& call, ContextQuery query,
                                           const FoundSink& on_found) {
+  Runtime& runtime = call.runtime();
   const auto collection =
       runtime.backend().store()->GetCollection(query.search.query.collection);
   if (!collection.ok()) return collection.status();
   query.parent_tokens = collection->chunking.parent_tokens;
+  query.search.query.viewer = ViewerIn(*collection, call.principal());
   return BuildContext(runtime.backend(), runtime.reranker(), query, on_found);
 }
 

@@ -7,6 +7,7 @@
 #include "retrieval/backend.h"
 #include "services/pipeline/context.h"
 #include "services/runtime.h"
+#include "services/server/call.h"
 
 namespace braid::services {
 
@@ -15,8 +16,9 @@ namespace braid::services {
 // a search that waits until its deadline. NOT_FOUND for an unknown collection.
 absl::Status CheckSequence(Runtime& runtime, const retrieval::Query& query);
 
-// BuildContext, with the parents that the collection wants.
-absl::StatusOr<Context> BuildLocalContext(Runtime& runtime, ContextQuery query,
+// BuildContext with the parents that the collection wants, of what the caller
+// may read.
+absl::StatusOr<Context> BuildLocalContext(const Call& call, ContextQuery query,
                                           const FoundSink& on_found);
 
 }  // namespace braid::services

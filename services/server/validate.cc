@@ -7,6 +7,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "retrieval/filter/filter.h"
+#include "retrieval/viewer.h"
+#include "services/auth/reader_names.h"
 #include "services/server/metadata.h"
 #include "services/server/page_token.h"
 #include "services/text.h"
@@ -132,6 +134,26 @@ std::string RequestChecker::Label(absl::string_view field,
   return "";
 }
 
+std::vector<std::string> RequestChecker::Readers(
+    absl::string_view field,
+    const google::protobuf::RepeatedPtrField<std::string>& names) {
+  if (static_cast<size_t>(names.size()) > limits_.max_readers) {
+    Add(field, absl::StrCat("has more than ", limits_.max_readers, " names"));
+    return {};
+  }
+  for (int i = 0; i < names.size(); ++i) {
+    const std::string path = absl::StrCat(field, "[", i, "]");
+    if (names[i].size() > limits_.max_reader_bytes) {
+      Add(path, absl::StrCat("at most ", limits_.max_reader_bytes, " bytes"));
+    } else if (!auth::IsReaderName(names[i])) {
+      Add(path,
+          "must be `*`, `anonymous`, or a name after `key:`, `jwt:`, "
+          "`certificate:` or `group:`");
+    }
+  }
+  return retrieval::Normalized({names.begin(), names.end()});
+}
+
 std::string RequestChecker::Filter(absl::string_view field,
                                    const std::string& text) {
   if (text.empty()) return "";
@@ -221,6 +243,7 @@ absl::StatusOr<retrieval::CollectionConfig> Parse(
                            kMaxParentTokens));
   }
   config.chunking.parent_tokens = chunking.parent_tokens();
+  config.document_access = request.document_access();
   if (absl::Status status = check.status(); !status.ok()) return status;
   return config;
 }
@@ -302,8 +325,12 @@ absl::StatusOr<PatchDocumentQuery> Parse(
       (*set.mutable_fields())[key] = value;
     }
   }
-  if (request.metadata().fields().empty()) {
-    check.Add("metadata", "must have at least one field");
+  if (request.has_readers()) {
+    query.patch.readers =
+        check.Readers("readers.names", request.readers().names());
+  } else if (request.metadata().fields().empty()) {
+    check.Add("metadata",
+              "must have at least one field, unless `readers` is set");
   }
   if (query.patch.remove.size() > limits.max_metadata_fields) {
     check.Add("metadata", absl::StrCat("has more than ",
@@ -321,6 +348,7 @@ absl::StatusOr<retrieval::IngestItem> ParseInput(v1::IngestRequest* request,
   item.request_id = check.Label("request_id", request->request_id(),
                                 limits.max_request_id_bytes);
   item.force = request->force();
+  item.readers = check.Readers("readers", request->readers());
   switch (request->input_case()) {
     case v1::IngestRequest::kSource:
       item.input = ParseSourceFile(request->mutable_source(), &check);

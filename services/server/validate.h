@@ -54,6 +54,10 @@ class RequestChecker {
   // At most `max_bytes`, may be empty; no control characters.
   std::string Label(absl::string_view field, const std::string& text,
                     size_t max_bytes);
+  // Names that a document may list, normalized.
+  std::vector<std::string> Readers(
+      absl::string_view field,
+      const google::protobuf::RepeatedPtrField<std::string>& names);
   // Parses; empty is none.
   std::string Filter(absl::string_view field, const std::string& text);
 

@@ -13,6 +13,7 @@ namespace braid::testing {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -359,6 +360,54 @@ TEST(CliIngest, MirrorsDeletionsAndForeseesThem) {
   const Output empty = run({"--sync"});
   EXPECT_NE(empty.exit_code, 0);
   EXPECT_THAT(empty.err, HasSubstr("no files"));
+}
+
+TEST(CliIngest, SaysWhoMayRead) {
+  const ScratchDirectory scratch;
+  scratch.Write("in/note.md", "# Note\n\nOnly for some.\n");
+  const std::string data = scratch / "data";
+  const auto ingest = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"ingest", scratch / "in"});
+    arguments.insert(arguments.end(), {"--data", data, "--json"});
+    return RunBraid(arguments);
+  };
+  // A collection that an ingest makes protects nothing.
+  const Output refused = ingest({"--reader", "group:board"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.out, HasSubstr("document access"));
+
+  const std::vector<std::string> flags = {"--document-access", "--reader",
+                                          "group:board", "--reader", "key:ci"};
+  const Output first = ingest(flags);
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(first.LastJson()["created"], 1);
+  EXPECT_EQ(ingest(flags).LastJson()["unchanged"], 1);
+  EXPECT_EQ(ingest({"--reader", "*", "--dry-run"}).LastJson()["replaced"], 1);
+  const auto readers = [&] {
+    const Output list =
+        RunBraid({"documents", "list", "--data", data, "--json"});
+    EXPECT_EQ(list.exit_code, 0) << list.err;
+    return list.JsonLines()[0]["readers"].get<std::vector<std::string>>();
+  };
+  EXPECT_THAT(readers(), ElementsAre("group:board", "key:ci"));
+  EXPECT_THAT(RunBraid({"documents", "list", "--data", data}).out,
+              HasSubstr("note.md  [group:board, key:ci]"));
+  const auto patch = [&](const std::vector<std::string>& arguments) {
+    std::vector<std::string> all = {"documents", "patch", "note.md", "--data",
+                                    data};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return RunBraid(all);
+  };
+  EXPECT_EQ(patch({"--reader", "*"}).exit_code, 0);
+  EXPECT_THAT(readers(), ElementsAre("*"));
+  EXPECT_EQ(patch({"--no-readers"}).exit_code, 0);
+  EXPECT_THAT(readers(), IsEmpty());
+  const Output misspelt = patch({"--reader", "gruop:board"});
+  EXPECT_EQ(misspelt.exit_code, 2);
+  EXPECT_THAT(misspelt.err, HasSubstr("readers.names[0]"));
+  const Output collections =
+      RunBraid({"collections", "get", "default", "--data", data, "--json"});
+  EXPECT_EQ(collections.LastJson()["document_access"], true);
 }
 
 TEST(CliUsage, DescribesItself) {

@@ -71,6 +71,8 @@ class FaultBackupTest : public ::testing::Test {
       query.text =
           absl::StrCat(Word(random() % kWords), " ", Word(random() % kWords));
       query.limit_per_leg = 10;
+      query.viewer = i % 2 == 0 ? Viewer::All()
+                                : Viewer::Named({absl::StrCat("key:", i % 5)});
       const auto found = backend.Search(query);
       EXPECT_TRUE(found.ok()) << found.status();
       for (const auto& leg : {found->bm25, found->dense}) {
@@ -99,6 +101,7 @@ TEST_F(FaultBackupTest, RestoresOneMomentOfTheWriting) {
   auto backend = Open(data);
   CollectionConfig config;
   config.id = "c";
+  config.document_access = true;
   ASSERT_TRUE(backend->CreateCollection(config).ok());
   // What each sequence did: the content of a document, 0 for none.
   struct Step {
@@ -120,7 +123,7 @@ TEST_F(FaultBackupTest, RestoresOneMomentOfTheWriting) {
       } else {
         content = 1 + random() % 1000000000;
         sequence =
-            PutOne(backend->store(), "c", ContentDocument(id, content), true)
+            PutOne(backend->store(), "c", ListedDocument(id, content), true)
                 .sequence;
       }
       const std::lock_guard<std::mutex> lock(mutex);
@@ -160,6 +163,7 @@ TEST_F(FaultBackupTest, RestoresOneMomentOfTheWriting) {
   for (const DocumentInfo& info : documents) {
     ASSERT_EQ(info.content_hash, std::to_string(expected.at(info.id).second));
     ASSERT_EQ(CompareContent(*snapshot, "c", info), "");
+    ASSERT_EQ(info.readers, ContentReaders(expected.at(info.id).second));
   }
   // The same documents, written in the same order to an empty directory.
   auto reference = Open(directory_.path("reference"));
@@ -170,7 +174,7 @@ TEST_F(FaultBackupTest, RestoresOneMomentOfTheWriting) {
   }
   std::vector<DocumentWrite> writes;
   for (const auto& [sequence, entry] : by_sequence) {
-    writes.push_back(ContentDocument(entry.first, entry.second));
+    writes.push_back(ListedDocument(entry.first, entry.second));
   }
   for (const auto& result :
        reference->store()->PutDocuments("c", writes, true)) {

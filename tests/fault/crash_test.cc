@@ -139,7 +139,7 @@ void Work(LocalBackend& backend, const Journal& journal,
     } else {
       const uint64_t content = 1 + random() % 1000000000;
       journal.Note('?', id, content);
-      DocumentWrite write = ContentDocument(id, content);
+      DocumentWrite write = ListedDocument(id, content);
       write.request_id = std::to_string(random());
       const auto results =
           backend.store()->PutDocuments("c", {write}, /*force=*/true);
@@ -185,6 +185,7 @@ TEST(FaultCrashChild, DISABLED_Work) {
     ASSERT_TRUE(backend.ok()) << backend.status();
     CollectionConfig config;
     config.id = "c";
+    config.document_access = true;
     const absl::Status created = (*backend)->CreateCollection(config);
     ASSERT_TRUE(created.ok() || absl::IsAlreadyExists(created)) << created;
     journal.Note('o', "open", 0);
@@ -197,7 +198,7 @@ TEST(FaultCrashChild, DISABLED_Work) {
         journal.Note('?', id, content);
         if ((*backend)
                 ->store()
-                ->PutDocuments("c", {ContentDocument(id, content)}, true)[0]
+                ->PutDocuments("c", {ListedDocument(id, content)}, true)[0]
                 .ok()) {
           journal.Note('+', id, content);
         }
@@ -324,6 +325,8 @@ class FaultCrashTest : public ::testing::Test {
     ASSERT_TRUE(listed.ok()) << listed;
     for (const auto& [id, info] : stored) {
       ASSERT_EQ(CompareContent(*snapshot, "c", info), "") << id;
+      ASSERT_EQ(info.readers, ContentReaders(std::strtoull(
+                                  info.content_hash.c_str(), nullptr, 10)));
     }
     for (int i = 0; i < kDocuments; ++i) {
       const std::string id = absl::StrCat("d", i);

@@ -83,6 +83,18 @@ inline DocumentWrite ContentDocument(const std::string& id, uint64_t content) {
   return write;
 }
 
+// The same with readers, which follow from `content` as well: for a collection
+// with document_access.
+inline std::vector<std::string> ContentReaders(uint64_t content) {
+  return {absl::StrCat("group:", content % 3),
+          absl::StrCat("key:", content % 5)};
+}
+inline DocumentWrite ListedDocument(const std::string& id, uint64_t content) {
+  DocumentWrite write = ContentDocument(id, content);
+  write.readers = ContentReaders(content);
+  return write;
+}
+
 // What is wrong with a stored document; empty if it is what
 // ContentDocument(id, its content hash) made, metadata aside.
 inline std::string CompareContent(const StoreSnapshot& snapshot,

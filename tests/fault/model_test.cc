@@ -1,6 +1,7 @@
 // The backend against an oracle in memory: random puts, replacements, deletes,
-// patches, deletes by filter, searches of both legs with and without a filter,
-// reads of the past, and restarts.
+// patches, changes of readers, deletes by filter, searches of both legs with
+// and without a filter and by readers of all kinds, reads of the past, and
+// restarts.
 #include <algorithm>
 #include <atomic>
 #include <map>
@@ -20,12 +21,15 @@ namespace braid::retrieval {
 namespace {
 
 constexpr int kDocuments = 80;
+// The collection whose documents say who may read them.
+constexpr char kWithReaders[] = "b";
 
 // What a collection must hold.
 struct Model {
   struct Document {
     std::shared_ptr<const DocumentWrite> write;  // shared with the past
     Metadata metadata;
+    std::vector<std::string> readers;  // normalized
     uint64_t version = 0;
   };
   std::map<std::string, Document> documents;
@@ -87,6 +91,7 @@ class FaultModelTest : public ::testing::Test {
     std::set<std::string> ids;
     for (uint64_t i = 0; i <= random_() % 3; ++i) {
       writes.push_back(ContentDocument(Id(), 1 + random_() % 1000000000));
+      if (collection == kWithReaders) writes.back().readers = Readers();
     }
     const auto results =
         backend_->store()->PutDocuments(collection, writes, false);
@@ -95,6 +100,7 @@ class FaultModelTest : public ::testing::Test {
       Model::Document& document = model.documents[writes[i].id];
       document.version = ++model.versions[writes[i].id];
       document.metadata = writes[i].metadata;
+      document.readers = Normalized(writes[i].readers);
       document.write =
           std::make_shared<const DocumentWrite>(std::move(writes[i]));
       ASSERT_EQ(results[i]->version, document.version);
@@ -143,6 +149,9 @@ class FaultModelTest : public ::testing::Test {
     } else {
       patch.set["word"] = Word(random_() % kWords);
     }
+    if (collection == kWithReaders && random_() % 2 == 0) {
+      patch.readers = Readers();
+    }
     const auto patched =
         backend_->store()->PatchMetadata(collection, id, patch);
     const auto document = model.documents.find(id);
@@ -152,6 +161,8 @@ class FaultModelTest : public ::testing::Test {
     if (!patch.remove.empty()) metadata.erase("word");
     for (const auto& [key, value] : patch.set) metadata[key] = value;
     ASSERT_EQ(patched->document.metadata, metadata);
+    if (patch.readers) document->second.readers = Normalized(*patch.readers);
+    ASSERT_EQ(patched->document.readers, document->second.readers);
     ASSERT_EQ(patched->document.version, document->second.version);
     if (!patched->changed) return;
     model.sequence = patched->sequence;
@@ -180,6 +191,7 @@ class FaultModelTest : public ::testing::Test {
         const Model::Document& document = expected.at(info.id);
         ASSERT_EQ(info.version, document.version);
         ASSERT_EQ(info.metadata, document.metadata);
+        ASSERT_EQ(info.readers, document.readers);
         ASSERT_EQ(
             *snapshot->GetTextRange(collection, info, {0, info.text_bytes}),
             document.write->text);
@@ -198,6 +210,8 @@ class FaultModelTest : public ::testing::Test {
     const uint64_t bound = random_() % 100;
     const bool filtered = random_() % 2 == 0;
     if (filtered) query.filter = absl::StrCat("number < ", bound);
+    const bool restricted = collection == kWithReaders && random_() % 4 != 0;
+    query.viewer = restricted ? Viewer::Named(Readers()) : Viewer::All();
     const auto found = backend_->Search(query);
     ASSERT_TRUE(found.ok()) << found.status();
     ASSERT_TRUE(found->bm25.status.ok()) << found->bm25.status;
@@ -212,6 +226,10 @@ class FaultModelTest : public ::testing::Test {
     for (const auto& [id, document] : model.documents) {
       if (filtered && std::get<double>(document.metadata.at("number")) >=
                           static_cast<double>(bound)) {
+        continue;
+      }
+      if (restricted &&
+          !HaveOneInCommon(document.readers, query.viewer.names())) {
         continue;
       }
       const DocumentWrite& write = *document.write;
@@ -274,6 +292,7 @@ class FaultModelTest : public ::testing::Test {
       const Model::Document& document = model.documents.at(info.id);
       ASSERT_EQ(info.version, document.version);
       ASSERT_EQ(info.metadata, document.metadata);
+      ASSERT_EQ(info.readers, document.readers);
       ASSERT_EQ(info.content_hash, document.write->content_hash);
       ASSERT_EQ(CompareContent(*snapshot, collection, info), "");
     }
@@ -281,6 +300,19 @@ class FaultModelTest : public ::testing::Test {
   }
 
   std::string Id() { return absl::StrCat("d", random_() % kDocuments); }
+  // Names that documents list, or that somebody goes by.
+  std::vector<std::string> Readers() {
+    std::vector<std::string> readers;
+    for (uint64_t i = random_() % 4; i > 0; --i) {
+      readers.push_back(absl::StrCat("key:", random_() % 8));
+    }
+    return readers;
+  }
+  static bool HaveOneInCommon(const std::vector<std::string>& a,
+                              const std::vector<std::string>& b) {
+    return std::find_first_of(a.begin(), a.end(), b.begin(), b.end()) !=
+           a.end();
+  }
 
   std::mt19937_64 random_{FaultSeed()};
   TemporaryDirectory directory_;
@@ -301,6 +333,7 @@ TEST_F(FaultModelTest, AgreesWithAnOracle) {
   for (const std::string id : {"a", "b"}) {
     CollectionConfig config;
     config.id = id;
+    config.document_access = id == kWithReaders;
     ASSERT_TRUE(backend_->CreateCollection(config).ok());
     models_[id];
   }

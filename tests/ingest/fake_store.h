@@ -60,6 +60,7 @@ class FakeStore : public Store {
       stored.info.content_hash = write.content_hash;
       stored.info.source_fingerprint = write.source_fingerprint;
       stored.info.metadata = write.metadata;
+      stored.info.readers = write.readers;
       stored.info.chunk_count = static_cast<uint32_t>(write.chunks.size());
       result.version = ++stored.info.version;
       result.sequence = stored.info.sequence = ++sequence_;
@@ -176,6 +177,15 @@ class FakeStore : public Store {
     absl::Status ForEachDocument(
         absl::string_view,
         const std::function<bool(const DocumentInfo&)>&) const override {
+      return absl::UnimplementedError("");
+    }
+    absl::Status ForEachReadable(
+        absl::string_view, absl::string_view, absl::string_view,
+        const std::function<bool(const ReadableDocument&)>&) const override {
+      return absl::UnimplementedError("");
+    }
+    absl::StatusOr<std::vector<std::string>> GetReaders(
+        absl::string_view, absl::string_view) const override {
       return absl::UnimplementedError("");
     }
     absl::StatusOr<std::vector<Chunk>> GetChunks(

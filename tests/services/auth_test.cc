@@ -15,11 +15,13 @@
 #include "services/auth/authenticator.h"
 #include "services/auth/jwt.h"
 #include "services/auth/quotas.h"
+#include "services/auth/reader_names.h"
 #include "test_certificates.h"
 
 namespace braid::services::auth {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -44,6 +46,30 @@ TEST(PrincipalTest, PatternsArePrefixes) {
   EXPECT_TRUE(all.MayEverywhere(Role::kReader));
 }
 
+TEST(ReaderNamesTest, AreThoseThatACallerCanHave) {
+  for (const char* name : {"*", "anonymous", "key:a", "jwt:a b", "group:*",
+                           "certificate:spiffe://prod/crawler"}) {
+    EXPECT_TRUE(IsReaderName(name)) << name;
+  }
+  for (const char* name : {"", "a", "key:", "keys:a", "Key:a",
+                           "anonymous:", "**", " *", "group:a\n", "jwt:\xFF"}) {
+    EXPECT_FALSE(IsReaderName(name)) << name;
+  }
+}
+
+TEST(ReaderNamesTest, WritersSeeEverythingAndReadersWhatNamesThem) {
+  const Principal principal{"key:a",
+                            {{Role::kReader, "*"}, {Role::kWriter, "mine-*"}},
+                            {"staff", "b"}};
+  EXPECT_TRUE(ViewerOf(principal, "mine-1").sees_all());
+  const retrieval::Viewer viewer = ViewerOf(principal, "docs");
+  EXPECT_FALSE(viewer.sees_all());
+  EXPECT_THAT(viewer.names(),
+              ElementsAre("*", "group:b", "group:staff", "key:a"));
+  EXPECT_THAT(ViewerOf({"anonymous", {}}, "docs").names(),
+              ElementsAre("*", "anonymous"));
+}
+
 constexpr char kDigest[] =
     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -60,6 +86,7 @@ TEST(AccessFileTest, GroupsGiveTheirGrants) {
   const KnownKey& key = policy->keys.at(kDigest);
   EXPECT_EQ(key.principal.name, "key:ci");
   EXPECT_TRUE(key.principal.May(Role::kWriter, "a"));
+  EXPECT_THAT(key.principal.groups, ElementsAre("staff"));
   EXPECT_TRUE(key.principal.May(Role::kReader, "b"));
   EXPECT_FALSE(key.principal.May(Role::kWriter, "b"));
   EXPECT_EQ(key.expires, absl::FromCivil(absl::CivilSecond(2030, 1, 1, 0, 0, 0),

@@ -329,7 +329,7 @@ TEST(StoreFormatTest, RefusesAStoreOfAnOlderVersion) {
 
 // A kill while the families are being made for the first time.
 TEST(StoreFormatTest, AStoreThatWasNotMadeToTheEndIsMade) {
-  for (size_t made = 1; made < 9; ++made) {
+  for (size_t made = 1; made < 10; ++made) {
     TemporaryDirectory directory;
     {
       auto store = Store::Open(directory.path(), StoreOptions());

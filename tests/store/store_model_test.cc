@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "retrieval/store/store.h"
+#include "retrieval/viewer.h"
 #include "rocksdb/env.h"
 #include "tests/store/power_cut_env.h"
 #include "tests/store/store_test_util.h"
@@ -27,6 +28,7 @@ struct Model {
   std::map<std::string, uint64_t> versions;  // of deleted ones as well
   ChunkId last_chunk = 0;
   Sequence last_sequence = 0;
+  bool document_access = false;
   // The documents after each write, by id: version and text.
   using State =
       std::map<std::string, std::pair<uint64_t, std::shared_ptr<std::string>>>;
@@ -51,6 +53,14 @@ struct Model {
     last_sequence = sequence;
   }
 
+  void PatchReaders(const std::string& id, std::vector<std::string> readers,
+                    Sequence sequence, absl::Time now) {
+    past[sequence] = past.rbegin()->second;
+    ends[sequence] = now;
+    documents[id].write.readers = std::move(readers);
+    last_sequence = sequence;
+  }
+
   void Put(const DocumentWrite& write, Sequence sequence,
            absl::Time now = absl::UnixEpoch()) {
     if (documents.contains(write.id)) ends[sequence] = now;
@@ -67,6 +77,37 @@ struct Model {
     last_sequence = sequence;
   }
 };
+
+std::vector<std::string> RandomReaders(std::mt19937_64& random) {
+  std::vector<std::string> readers;
+  for (uint64_t i = random() % 4; i > 0; --i) {
+    readers.push_back(absl::StrCat("key:", random() % 6));
+  }
+  return readers;
+}
+
+void ExpectReadable(const StoreSnapshot& snapshot,
+                    const std::string& collection, const Model& model) {
+  for (int i = 0; i < 6; ++i) {
+    const std::string reader = absl::StrCat("key:", i);
+    std::vector<std::string> expected;
+    for (const auto& [id, document] : model.documents) {
+      const auto& readers = document.write.readers;
+      if (std::find(readers.begin(), readers.end(), reader) != readers.end()) {
+        expected.push_back(id);
+      }
+    }
+    std::vector<std::string> found;
+    ASSERT_TRUE(snapshot
+                    .ForEachReadable(collection, reader, "",
+                                     [&](const ReadableDocument& document) {
+                                       found.push_back(document.id);
+                                       return true;
+                                     })
+                    .ok());
+    ASSERT_EQ(found, expected);
+  }
+}
 
 void ExpectEqual(const StoreSnapshot& snapshot, const std::string& collection,
                  const Model& model) {
@@ -92,6 +133,7 @@ void ExpectEqual(const StoreSnapshot& snapshot, const std::string& collection,
     ASSERT_EQ(info.chunk_count, expected.write.chunks.size());
     ASSERT_EQ(info.content_hash, expected.write.content_hash);
     ASSERT_EQ(info.metadata, expected.write.metadata);
+    ASSERT_EQ(info.readers, Normalized(expected.write.readers));
     ASSERT_EQ(*snapshot.GetText(collection, info.id), expected.write.text);
     ASSERT_EQ(
         *snapshot.GetVectors(collection, info.first_chunk, info.chunk_count),
@@ -102,6 +144,7 @@ void ExpectEqual(const StoreSnapshot& snapshot, const std::string& collection,
   ASSERT_EQ(counters.documents, ids.size());
   ASSERT_EQ(counters.chunks, chunks.size());
   ASSERT_EQ(counters.last_sequence, model.last_sequence);
+  ExpectReadable(snapshot, collection, model);
 }
 
 // What was at `sequence`, read in both ways.
@@ -168,11 +211,15 @@ TEST(StoreModelTest, AgreesWithAnOracle) {
   reopen();
   const std::vector<std::string> collections = {"a", "ab"};
   std::map<std::string, Model> models;
-  for (const std::string& collection : collections) {
-    ASSERT_TRUE(
-        store->CreateCollection(TestCollection(collection, kDimension)).ok());
-    models[collection];
-  }
+  // The second one has readers.
+  const auto create = [&](const std::string& collection) {
+    CollectionConfig config = TestCollection(collection, kDimension);
+    config.document_access = collection == "ab";
+    ASSERT_TRUE(store->CreateCollection(config).ok());
+    models[collection] = Model();
+    models[collection].document_access = config.document_access;
+  };
+  for (const std::string& collection : collections) create(collection);
   struct Held {
     std::shared_ptr<const StoreSnapshot> snapshot;
     std::map<std::string, Model> models;
@@ -188,13 +235,35 @@ TEST(StoreModelTest, AgreesWithAnOracle) {
     };
     now += absl::Seconds(1);
     const uint64_t kind = random() % 1000;
-    if (kind < 600) {
+    if (kind < 60) {
+      if (!model.document_access) continue;
+      const std::string id = random_id();
+      MetadataPatch patch;
+      patch.readers = RandomReaders(random);
+      const auto patched = store->PatchMetadata(collection, id, patch);
+      const auto there = model.documents.find(id);
+      if (there == model.documents.end()) {
+        ASSERT_TRUE(absl::IsNotFound(patched.status())) << patched.status();
+        continue;
+      }
+      ASSERT_TRUE(patched.ok()) << patched.status();
+      ASSERT_EQ(patched->changed, Normalized(*patch.readers) !=
+                                      Normalized(there->second.write.readers));
+      if (!patched->changed) continue;
+      ASSERT_EQ(patched->sequence, ++sequence);
+      model.PatchReaders(id, *patch.readers, sequence, now);
+    } else if (kind < 600) {
       std::vector<DocumentWrite> writes;
       for (uint64_t i = 0; i <= random() % 3; ++i) {
         writes.push_back(RandomDocument(random, random_id(), kDimension,
                                         random() % 4, random() % 200));
       }
       if (random() % 20 == 0) writes[0].text.assign(100000, 'x');
+      if (model.document_access) {
+        for (DocumentWrite& write : writes) {
+          write.readers = RandomReaders(random);
+        }
+      }
       const auto results = store->PutDocuments(collection, writes, false);
       for (size_t i = 0; i < writes.size(); ++i) {
         ASSERT_TRUE(results[i].ok()) << results[i].status();
@@ -228,9 +297,7 @@ TEST(StoreModelTest, AgreesWithAnOracle) {
       reopen();
     } else if (kind < 982) {
       ASSERT_TRUE(store->DeleteCollection(collection).ok());
-      ASSERT_TRUE(
-          store->CreateCollection(TestCollection(collection, kDimension)).ok());
-      model = Model();
+      create(collection);
     } else if (kind < 984) {
       ASSERT_TRUE(store->TrimHistory({}).ok());
       trimmed = now - options.history_retention;
