@@ -325,8 +325,18 @@ class Questions : public DocumentAccessTest {
     grpc::ClientContext context;
     Show(&context, caller);
     v1::SearchResponse response;
-    const grpc::Status status =
-        service_->retrieval().Search(&context, request, &response);
+    grpc::Status status;
+    if (random_() % 4 == 0) {
+      // The same, and what an answer would read of it.
+      v1::BuildContextRequest lay_out;
+      *lay_out.mutable_search() = request;
+      v1::BuildContextResponse built;
+      status = service_->retrieval().BuildContext(&context, lay_out, &built);
+      ExpectOnly(visible, built.SerializeAsString(), "");
+      response = built.search();
+    } else {
+      status = service_->retrieval().Search(&context, request, &response);
+    }
     ASSERT_TRUE(status.ok()) << status.error_message();
     ExpectOnly(visible, response.SerializeAsString(), "");
     ASSERT_THAT(response.degraded(), IsEmpty());
