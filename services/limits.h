@@ -52,6 +52,8 @@ struct Limits {
   size_t max_metadata_list_items = 1024;  // of a document
   size_t max_readers = 64;                // of a document
   size_t max_reader_bytes = 272;          // of each: a kind and a name
+  size_t max_embed_texts = 256;
+  size_t max_embed_text_bytes = 65536;
   // Texts of one response together: passages past it are left out.
   size_t max_passage_bytes = 24 << 20;
   // Documents one ListDocuments call looks at: a filter that lets few through
@@ -72,13 +74,21 @@ struct Limits {
   int max_operation_watchers = 32;
   // Operations that are remembered after their end.
   size_t max_finished_operations = 1000;
-  // The HTTP listener for metrics and probes: requests that are read and
-  // answered at once, bytes of a request's head, time for all of it, time for
-  // the reply.
+  // The HTTP listener for metrics and probes: connections at once, bytes of a
+  // request's head, time for all of it, time for the reply.
   int max_http_requests = 8;
   size_t max_http_head_bytes = 16 << 10;
   absl::Duration max_http_read_time = absl::Seconds(2);
   absl::Duration max_http_write_time = absl::Seconds(10);
+  // The HTTP address of the API: connections at once, a request's body (a file
+  // of max_receive_message_bytes in base64, and its envelope), all bodies
+  // together, time for a body, and how long a connection may be idle. The head
+  // is as above, replies have max_write_stall.
+  int max_http_connections = 256;
+  size_t max_http_body_bytes = 56 << 20;
+  size_t max_http_total_body_bytes = size_t{256} << 20;
+  absl::Duration max_http_body_time = absl::Seconds(60);
+  absl::Duration max_http_idle = absl::Seconds(30);
   // Spans that wait for the collector; beyond it they are dropped.
   size_t max_queued_spans = 8192;
   // Documents of one ingest stream that were read and not yet acknowledged.

@@ -7,6 +7,7 @@ if(NOT Protobuf_FOUND)
   find_package(Protobuf REQUIRED)
 endif()
 find_package(ZLIB REQUIRED)
+find_package(Boost 1.74 CONFIG REQUIRED)  # headers: Asio and Beast
 find_package(absl CONFIG REQUIRED)
 find_package(gRPC CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
@@ -20,11 +21,11 @@ pkg_check_modules(EXPAT REQUIRED IMPORTED_TARGET expat)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(POPPLER REQUIRED IMPORTED_TARGET poppler-cpp)
 pkg_check_modules(TOMLPP REQUIRED IMPORTED_TARGET tomlplusplus)
-pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
 pkg_check_modules(PROMETHEUS REQUIRED IMPORTED_TARGET prometheus-cpp-core)
 if(BRAID_TESTS)
   find_package(GTest CONFIG REQUIRED)
   find_package(benchmark CONFIG REQUIRED)
+  pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)  # the other side
 endif()
 
 # FAISS: three builds of one library (generic, AVX2, AVX-512) in the layout that
@@ -55,8 +56,9 @@ foreach(root ${BRAID_FAISS_ROOT} ${BRAID_ROCKSDB_ROOT})
     USE_SOURCE_PERMISSIONS FILES_MATCHING PATTERN "*.so*")
 endforeach()
 
-# google/rpc/*.proto of the googleapis, for rich errors.
+# google/rpc/*.proto and google/api/*.proto of the googleapis: rich errors, and HTTP
+# annotations.
 set(BRAID_GOOGLEAPIS_ROOT ${BRAID_CACHE}/googleapis-1.76.0 CACHE PATH "googleapis of deploy/setup")
-if(NOT EXISTS ${BRAID_GOOGLEAPIS_ROOT}/google/rpc/status.proto)
+if(NOT EXISTS ${BRAID_GOOGLEAPIS_ROOT}/google/api/annotations.proto)
   message(FATAL_ERROR "The googleapis are not in ${BRAID_GOOGLEAPIS_ROOT}: run ./deploy/setup first")
 endif()

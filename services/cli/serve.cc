@@ -36,6 +36,9 @@ ExitCode RunServe(const Context& context) {
         !metrics.empty()) {
       ready["metrics_address"] = metrics;
     }
+    if (const std::string& http = (*server)->http_address(); !http.empty()) {
+      ready["http_address"] = http;
+    }
     PrintJsonLine(ready);
   } else {
     std::printf("braid serves on %s\n", address.c_str());

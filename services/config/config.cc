@@ -157,6 +157,10 @@ absl::Status CheckTogether(const Limits& limits) {
             limits.max_page_size),
       check("max_passage_bytes", static_cast<double>(limits.max_passage_bytes),
             "max_send_message_bytes", limits.max_send_message_bytes),
+      check("max_http_body_bytes",
+            static_cast<double>(limits.max_http_body_bytes),
+            "max_http_total_body_bytes",
+            static_cast<double>(limits.max_http_total_body_bytes)),
   };
   for (const absl::Status& status : checks) {
     if (!status.ok()) return status;

@@ -39,6 +39,12 @@ struct Config {
   // host:port of the HTTP listener for /metrics, /healthz and /readyz; empty:
   // none.
   std::string metrics_address;
+  // host:port of the API over HTTP (JSON, OpenAI's, MCP, the console), with
+  // [tls] like the main address; empty: none.
+  std::string http_address;
+  // Names of that address, besides localhost and plain addresses, by which it
+  // may be called without TLS and without a key; separated by commas.
+  std::string http_hosts;
   // Base URL of a collector for spans, over OTLP/HTTP, such as
   // http://collector:4318; empty: none.
   std::string otlp_endpoint;

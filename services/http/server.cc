@@ -1,18 +1,22 @@
 #include "services/http/server.h"
 
-#include <httplib.h>
-#include <sys/socket.h>
-
 #include <algorithm>
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
 #include <condition_variable>
-#include <deque>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
+#include <vector>
 
-#include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -23,88 +27,13 @@
 namespace braid::services::http {
 namespace {
 
-// The library's own pool takes any number of connections.
-class BoundedPool final : public httplib::TaskQueue {
- public:
-  explicit BoundedPool(size_t threads) : max_waiting_(threads) {
-    for (size_t i = 0; i < threads; ++i) {
-      threads_.emplace_back([this] { Loop(); });
-    }
-  }
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
 
-  // Called by the thread that accepts, which waits here when there is no room.
-  void enqueue(std::function<void()> serve) override {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [this] { return waiting_.size() < max_waiting_; });
-    waiting_.push_back(std::move(serve));
-    changed_.notify_all();
-  }
-
-  void shutdown() override {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      closed_ = true;
-    }
-    changed_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
-  }
-
- private:
-  void Loop() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    while (true) {
-      changed_.wait(lock, [this] { return closed_ || !waiting_.empty(); });
-      // What was accepted is closed by serving it, also at the end.
-      if (waiting_.empty()) return;
-      const std::function<void()> serve = std::move(waiting_.front());
-      waiting_.pop_front();
-      changed_.notify_all();
-      lock.unlock();
-      serve();
-      lock.lock();
-    }
-  }
-
-  const size_t max_waiting_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::function<void()>> waiting_;
-  bool closed_ = false;
-  std::vector<std::thread> threads_;
-};
-
-// What the library reads is a head that has arrived whole.
-class HeadStream final : public httplib::Stream {
- public:
-  HeadStream(int socket, std::string head, absl::Time write_deadline)
-      : socket_(socket),
-        head_(std::move(head)),
-        write_deadline_(write_deadline) {}
-
-  bool is_readable() const override { return read_ < head_.size(); }
-  bool is_writable() const override { return true; }
-  ssize_t read(char* out, size_t size) override {
-    const size_t count = std::min(size, head_.size() - read_);
-    head_.copy(out, count, read_);
-    read_ += count;
-    return static_cast<ssize_t>(count);
-  }
-  ssize_t write(const char* data, size_t size) override {
-    if (!SendAll(socket_, absl::string_view(data, size), write_deadline_)) {
-      return -1;
-    }
-    return static_cast<ssize_t>(size);
-  }
-  void get_remote_ip_and_port(std::string&, int&) const override {}
-  void get_local_ip_and_port(std::string&, int&) const override {}
-  socket_t socket() const override { return socket_; }
-
- private:
-  const int socket_;
-  const std::string head_;
-  const absl::Time write_deadline_;
-  size_t read_ = 0;
-};
+constexpr std::chrono::seconds kReloadInterval{1};
+// Where the process has no descriptor left for a connection, for example.
+constexpr std::chrono::milliseconds kAcceptPause{50};
 
 struct HostPort {
   std::string host;
@@ -129,139 +58,269 @@ absl::StatusOr<HostPort> ParseAddress(absl::string_view address) {
   return parsed;
 }
 
-class ServerImpl final : public Server, private httplib::Server {
+// Owned by the server and by its connections: an exchange that somebody still
+// holds can always be answered, into nothing if need be.
+class Listener final : public ConnectionHost,
+                       public std::enable_shared_from_this<Listener> {
  public:
-  ServerImpl(const ServerOptions& options, std::vector<Route> routes)
-      : options_(options), routes_(std::move(routes)) {
-    new_task_queue = [threads = options.threads] {
-      return new BoundedPool(static_cast<size_t>(threads));
-    };
-    // Not SO_REUSEPORT, as the library would: two servers on one port would
-    // share its requests without a word.
-    set_socket_options([](socket_t socket) {
-      const int on = 1;
-      setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    });
-    // Before the library's own routing, which works by regular expressions.
-    set_pre_routing_handler(
-        [this](const httplib::Request& request, httplib::Response& response) {
-          Answer(request, &response);
-          return HandlerResponse::Handled;
-        });
+  Listener(const ServerOptions& options_in, Handler handler_in)
+      : ConnectionHost(options_in, std::move(handler_in)),
+        acceptor_(asio::make_strand(context_)),
+        pause_(acceptor_.get_executor()),
+        reload_(context_) {}
+
+  absl::StatusOr<int> Listen() {
+    absl::StatusOr<HostPort> at = ParseAddress(options.address);
+    if (!at.ok()) return at.status();
+    if (options.tls.has_value()) {
+      auto certificate = Certificate::Load(*options.tls);
+      if (!certificate.ok()) return certificate.status();
+      certificate_ = *std::move(certificate);
+    }
+    error_code error;
+    tcp::resolver resolver(context_);
+    const auto found = resolver.resolve(
+        at->host, absl::StrCat(at->port),
+        tcp::resolver::passive | tcp::resolver::numeric_service, error);
+    if (!error) {
+      const tcp::endpoint endpoint = found.begin()->endpoint();
+      acceptor_.open(endpoint.protocol(), error);
+      // Not SO_REUSEPORT: two servers on one port would share its requests
+      // without a word.
+      if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true));
+      if (!error) acceptor_.bind(endpoint, error);
+      if (!error)
+        acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    }
+    if (error) {
+      return absl::UnavailableError(absl::StrCat(
+          "cannot listen on ", options.address, ": ", error.message()));
+    }
+    const int port = acceptor_.local_endpoint().port();
+    asio::post(acceptor_.get_executor(),
+               [self = shared_from_this()] { self->Accept(); });
+    if (certificate_ != nullptr) WatchCertificate();
+    return port;
   }
 
-  ~ServerImpl() override {
-    if (!thread_.joinable()) return;
+  void Run() {
+    while (true) {
+      try {
+        context_.run();
+        return;
+      } catch (const std::exception&) {
+        // One connection's memory, for example: the others go on.
+      }
+    }
+  }
+
+  bool NeedsRoom() override { return waiting_; }
+
+  void Remove(Connection* connection) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    connections_.erase(connection);
+    changed_.notify_all();
+    if (!waiting_.exchange(false)) return;
+    asio::post(acceptor_.get_executor(),
+               [self = shared_from_this()] { self->TakeNext(); });
+  }
+
+  void StopAccepting() {
+    draining = true;
+    asio::post(acceptor_.get_executor(), [self = shared_from_this()] {
+      error_code ignored;
+      self->acceptor_.close(ignored);
+      self->pause_.cancel(ignored);
+      self->next_.reset();
+    });
+    for (const auto& connection : Connections()) {
+      connection->CloseUnlessServing();
+    }
+  }
+  void WaitUntilEmpty(absl::Time deadline) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait_until(lock, absl::ToChronoTime(deadline),
+                        [this] { return connections_.empty(); });
+  }
+  void CloseAll() {
+    for (const auto& connection : Connections()) connection->Close();
+  }
+  // After it Run ends as soon as nothing is left to do.
+  void Stop() {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      stopping_ = true;
-      for (const int socket : open_) ::shutdown(socket, SHUT_RDWR);
+      stopped_ = true;
     }
-    // Before the loop has begun, the library would take no notice.
-    while (!is_running()) std::this_thread::yield();
-    stop();
-    thread_.join();
+    StopAccepting();
+    CloseAll();
+    asio::post(context_, [self = shared_from_this()] {
+      error_code ignored;
+      self->reload_.cancel(ignored);
+      self->work_.reset();
+    });
+  }
+
+ private:
+  std::vector<std::shared_ptr<Connection>> Connections() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<std::shared_ptr<Connection>> all;
+    for (Connection* connection : connections_) {
+      // Null for one whose last reference goes just now.
+      if (auto held = connection->weak_from_this().lock()) {
+        all.push_back(std::move(held));
+      }
+    }
+    return all;
+  }
+
+  // On the acceptor's strand, like what follows it.
+  void Accept() {
+    if (!acceptor_.is_open() || draining) return;
+    acceptor_.async_accept(asio::make_strand(context_),
+                           [self = shared_from_this()](const error_code& error,
+                                                       tcp::socket socket) {
+                             if (error == asio::error::operation_aborted)
+                               return;
+                             if (error) return self->Pause();
+                             self->next_ = std::move(socket);
+                             if (self->HasRoom()) self->TakeNext();
+                           });
+  }
+
+  // If there is none, Remove goes on with the connection.
+  bool HasRoom() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (connections_.size() < static_cast<size_t>(options.max_connections)) {
+      return true;
+    }
+    waiting_ = true;
+    const auto idle =
+        std::find_if(connections_.begin(), connections_.end(),
+                     [](const Connection* one) { return one->idle(); });
+    if (idle != connections_.end()) {
+      if (const auto held = (*idle)->weak_from_this().lock()) {
+        held->CloseIfIdle();
+      }
+    }
+    return false;
+  }
+
+  void TakeNext() {
+    if (!next_.has_value()) return;
+    tcp::socket socket = *std::move(next_);
+    next_.reset();
+    Take(std::move(socket));
+    Accept();
+  }
+
+  void Pause() {
+    pause_.expires_after(kAcceptPause);
+    pause_.async_wait([self = shared_from_this()](const error_code& error) {
+      if (!error) self->Accept();
+    });
+  }
+
+  void Take(tcp::socket socket) {
+    error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    const auto connection = MakeConnection(
+        shared_from_this(), std::move(socket),
+        certificate_ == nullptr ? nullptr : certificate_->context());
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (stopped_) return;
+      connections_.insert(connection.get());
+    }
+    connection->Start();
+  }
+
+  void WatchCertificate() {
+    reload_.expires_after(kReloadInterval);
+    reload_.async_wait([self = shared_from_this()](const error_code& error) {
+      if (error) return;
+      self->certificate_->ReloadIfChanged();
+      self->WatchCertificate();
+    });
+  }
+
+  asio::io_context context_;
+  asio::executor_work_guard<asio::io_context::executor_type> work_ =
+      asio::make_work_guard(context_);
+  tcp::acceptor acceptor_;
+  asio::steady_timer pause_;
+  asio::steady_timer reload_;
+  std::unique_ptr<Certificate> certificate_;  // null for plaintext
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<Connection*> connections_;  // under mutex_
+  bool stopped_ = false;               // under mutex_
+  // Accepted, and not served before another connection has closed.
+  std::optional<tcp::socket> next_;
+  std::atomic<bool> waiting_ = false;
+};
+
+class ServerImpl final : public Server {
+ public:
+  ServerImpl(const ServerOptions& options, Handler handler)
+      : listener_(std::make_shared<Listener>(options, std::move(handler))) {}
+
+  ~ServerImpl() override {
+    if (threads_.empty()) return;
+    listener_->Stop();
+    for (std::thread& thread : threads_) thread.join();
   }
 
   absl::Status Listen() {
-    absl::StatusOr<HostPort> at = ParseAddress(options_.address);
-    if (!at.ok()) return at.status();
-    if (at->port == 0) {
-      at->port = bind_to_any_port(at->host);
-    } else if (!bind_to_port(at->host, at->port)) {
-      at->port = -1;
+    const absl::StatusOr<int> port = listener_->Listen();
+    if (!port.ok()) return port.status();
+    const std::string& address = listener_->options.address;
+    address_ = absl::StrCat(address.substr(0, address.rfind(':')), ":", *port);
+    for (int i = 0; i < listener_->options.threads; ++i) {
+      threads_.emplace_back([listener = listener_] { listener->Run(); });
     }
-    if (at->port < 0) {
-      return absl::UnavailableError(
-          absl::StrCat("cannot listen on ", options_.address));
-    }
-    address_ = absl::StrCat(
-        options_.address.substr(0, options_.address.rfind(':')), ":", at->port);
-    thread_ = std::thread([this] { listen_after_bind(); });
     return absl::OkStatus();
   }
 
   const std::string& address() const override { return address_; }
 
+  void Drain(absl::Time deadline) override {
+    listener_->StopAccepting();
+    listener_->WaitUntilEmpty(deadline);
+    listener_->CloseAll();
+  }
+
  private:
-  void Answer(const httplib::Request& request,
-              httplib::Response* response) const {
-    const auto route = std::find_if(
-        routes_.begin(), routes_.end(),
-        [&](const Route& one) { return one.path == request.path; });
-    Reply reply;
-    if (route == routes_.end()) {
-      reply = {.status = 404, .body = "no such path\n"};
-    } else if (request.method != "GET" && request.method != "HEAD") {
-      reply = {.status = 405, .body = "GET only\n"};
-      response->set_header("Allow", "GET, HEAD");
-    } else {
-      try {
-        reply = route->handler();
-      } catch (const std::exception&) {
-        // Nothing of it goes out: it may name files or hosts.
-        reply = {.status = 500, .body = "internal error\n"};
-      }
-    }
-    response->status = reply.status;
-    response->set_content(std::move(reply.body), reply.content_type);
-  }
-
-  // Called by a thread of the pool for each connection.
-  bool process_and_close_socket(socket_t socket) override {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (stopping_) ::shutdown(socket, SHUT_RDWR);
-      open_.insert(socket);
-    }
-    Serve(socket);
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      open_.erase(socket);
-    }
-    Close(socket);
-    return true;
-  }
-
-  void Serve(int socket) {
-    absl::StatusOr<std::string> head = ReadHead(
-        socket, options_.max_head_bytes, absl::Now() + options_.read_timeout);
-    const absl::Time write_deadline = absl::Now() + options_.write_timeout;
-    if (absl::IsAborted(head.status())) return;
-    if (!head.ok()) {
-      SendAll(socket,
-              absl::StrCat("HTTP/1.1 ",
-                           absl::IsDeadlineExceeded(head.status())
-                               ? "408 Request Timeout"
-                               : "431 Request Header Fields Too Large",
-                           "\r\nConnection: close\r\nContent-Length: 0\r\n"
-                           "\r\n"),
-              write_deadline);
-      return;
-    }
-    HeadStream stream(socket, WithoutRange(*head), write_deadline);
-    bool closed = false;
-    process_request(stream, /*close_connection=*/true, closed,
-                    /*setup_request=*/nullptr);
-  }
-
-  const ServerOptions options_;
-  const std::vector<Route> routes_;
+  const std::shared_ptr<Listener> listener_;
   std::string address_;
-  std::mutex mutex_;
-  std::set<int> open_;     // under mutex_
-  bool stopping_ = false;  // under mutex_
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
-    const ServerOptions& options, std::vector<Route> routes) {
-  auto server = std::make_unique<ServerImpl>(options, std::move(routes));
+    const ServerOptions& options, Handler handler) {
+  auto server = std::make_unique<ServerImpl>(options, std::move(handler));
   absl::Status status = server->Listen();
   if (!status.ok()) return status;
   return server;
+}
+
+Handler ServeRoutes(std::vector<Route> routes) {
+  return [routes = std::move(routes)](std::shared_ptr<Exchange> exchange) {
+    const Request& request = exchange->request();
+    const auto route = std::find_if(
+        routes.begin(), routes.end(),
+        [&](const Route& one) { return one.path == request.path; });
+    if (route == routes.end()) {
+      exchange->Send({.status = 404, .body = "no such path\n"});
+    } else if (request.method != "GET" && request.method != "HEAD") {
+      exchange->Send({.status = 405,
+                      .headers = {{"Allow", "GET, HEAD"}},
+                      .body = "GET only\n"});
+    } else {
+      exchange->Send(route->handler());
+    }
+  };
 }
 
 }  // namespace braid::services::http

@@ -65,6 +65,10 @@ absl::Status Check(const Access& access, const auth::Principal& principal) {
 Access AccessOf(const v1::SearchRequest& request) {
   return InCollection(Role::kReader, request.collection());
 }
+// As Generate: nothing stored is in it, but it costs.
+Access AccessOf(const v1::EmbedRequest&) {
+  return {Access::Scope::kSomewhere, Role::kReader, ""};
+}
 Access AccessOf(const v1::AnswerRequest& request) {
   return InCollection(Role::kReader, request.collection());
 }

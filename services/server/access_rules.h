@@ -39,6 +39,7 @@ absl::Status Check(const Access& access, const auth::Principal& principal);
 
 Access AccessOf(const v1::SearchRequest& request);
 Access AccessOf(const v1::BuildContextRequest& request);
+Access AccessOf(const v1::EmbedRequest& request);
 Access AccessOf(const v1::AnswerRequest& request);
 Access AccessOf(const v1::AnswerFromPassagesRequest& request);
 Access AccessOf(const v1::GenerateRequest& request);

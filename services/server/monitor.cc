@@ -161,14 +161,15 @@ absl::StatusOr<std::unique_ptr<Monitor>> Monitor::Start(
     ServerCore* core, const HealthService* health, const std::string& address) {
   http::ServerOptions options;
   options.address = address;
-  options.threads = core->limits.max_http_requests;
+  options.max_connections = core->limits.max_http_requests;
   options.max_head_bytes = core->limits.max_http_head_bytes;
-  options.read_timeout = core->limits.max_http_read_time;
+  options.head_timeout = core->limits.max_http_read_time;
   options.write_timeout = core->limits.max_http_write_time;
   auto listener = http::Server::Start(
-      options, {{"/metrics", [=] { return Metrics(core, health); }},
-                {"/healthz", [] { return http::Reply{.body = "ok\n"}; }},
-                {"/readyz", [=] { return Ready(health); }}});
+      options, http::ServeRoutes(
+                   {{"/metrics", [=] { return Metrics(core, health); }},
+                    {"/healthz", [] { return http::Reply{.body = "ok\n"}; }},
+                    {"/readyz", [=] { return Ready(health); }}}));
   if (!listener.ok()) {
     return absl::Status(
         listener.status().code(),

@@ -6,6 +6,7 @@
 #include "braid/v1/retrieval_service.grpc.pb.h"
 #include "services/auth/reader_names.h"
 #include "services/server/convert.h"
+#include "services/server/embed.h"
 #include "services/server/errors.h"
 #include "services/server/search_checks.h"
 #include "services/server/services.h"
@@ -95,6 +96,13 @@ class RetrievalService final : public v1::RetrievalService::CallbackService {
     return UnaryCall<v1::BuildContextRequest, v1::BuildContextResponse>::Start(
         core_, &core_->searches, context, "RetrievalService/BuildContext",
         request, response, LayOut);
+  }
+  grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context,
+                                  const v1::EmbedRequest* request,
+                                  v1::EmbedResponse* response) override {
+    return UnaryCall<v1::EmbedRequest, v1::EmbedResponse>::Start(
+        core_, &core_->searches, context, "RetrievalService/Embed", request,
+        response, services::Embed);
   }
 
  private:

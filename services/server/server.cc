@@ -23,6 +23,7 @@
 #include "services/server/call.h"
 #include "services/server/credentials.h"
 #include "services/server/health_service.h"
+#include "services/server/http_front.h"
 #include "services/server/monitor.h"
 #include "services/server/rpc_names.h"
 #include "services/server/services.h"
@@ -158,6 +159,9 @@ class ServerImpl final : public Server {
     if (!address.empty()) {
       absl::Status status = StartMonitor();
       if (!status.ok()) return status;
+      auto http = StartHttp(&core_, InProcessChannel());
+      if (!http.ok()) return http.status();
+      http_ = *std::move(http);
     }
     health_.SetServing(true);
     probes_.SetServing(true);
@@ -193,6 +197,10 @@ class ServerImpl final : public Server {
   const std::string& address() const override { return address_; }
   const std::string& metrics_address() const override {
     return metrics_address_;
+  }
+  const std::string& http_address() const override {
+    static const std::string& none = *new std::string();
+    return http_ == nullptr ? none : http_->address();
   }
 
   // The plaintext port that has the health service alone.
@@ -231,6 +239,10 @@ class ServerImpl final : public Server {
       core_.calls.StopAll();
       idle = core_.calls.WaitUntilIdle(kStopTime);
     }
+    // What the calls have said is still on its way to the clients.
+    if (http_ != nullptr) {
+      http_->Close(std::max(end_of_grace, absl::Now() + kCloseTime));
+    }
     health_.CloseWatches();
     probes_.CloseWatches();
     if (probe_server_ != nullptr) {
@@ -254,8 +266,9 @@ class ServerImpl final : public Server {
   HealthService probes_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<grpc::Server> probe_server_;  // or null
-  std::unique_ptr<Monitor> monitor_;            // or null
+  std::unique_ptr<grpc::Server> probe_server_;    // or null
+  std::unique_ptr<Monitor> monitor_;              // or null
+  std::unique_ptr<adapters::HttpAdapters> http_;  // or null
   absl::Mutex shutdown_mutex_;
   bool down_ ABSL_GUARDED_BY(shutdown_mutex_) = false;
 };
@@ -279,6 +292,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     return server;
   }
   absl::Status exposed = CheckExposure(config, address);
+  if (exposed.ok() && !config.http_address.empty()) {
+    exposed = CheckExposure(config, config.http_address);
+  }
   if (!exposed.ok()) return exposed;
   auto credentials = MakeServerCredentials(config);
   if (!credentials.ok()) return credentials.status();

@@ -33,6 +33,8 @@ class Server {
   virtual const std::string& address() const = 0;
   // Of /metrics and its like, in the same way; empty if there is none.
   virtual const std::string& metrics_address() const = 0;
+  // Of the API over HTTP, in the same way.
+  virtual const std::string& http_address() const = 0;
   virtual std::shared_ptr<grpc::Channel> InProcessChannel() = 0;
   // Health turns NOT_SERVING at once, new calls are refused, running ones get
   // `grace` to finish and are then cancelled. Returns when all are done and

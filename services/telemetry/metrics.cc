@@ -6,6 +6,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <string>
@@ -56,11 +57,19 @@ class Children {
   template <typename... Arguments>
   Children(Family<Metric>& family, const std::string& label,
            const std::vector<std::string>& values,
+           const Arguments&... arguments)
+      : Children(prometheus::Labels(), family, label, values, arguments...) {}
+  // With further labels, the same for each.
+  template <typename... Arguments>
+  Children(prometheus::Labels labels, Family<Metric>& family,
+           const std::string& label, const std::vector<std::string>& values,
            const Arguments&... arguments) {
     for (const std::string& value : values) {
-      children_[value] = &family.Add({{label, value}}, arguments...);
+      labels[label] = value;
+      children_[value] = &family.Add(labels, arguments...);
     }
-    other_ = &family.Add({{label, kOther}}, arguments...);
+    labels[label] = kOther;
+    other_ = &family.Add(labels, arguments...);
   }
   Metric& At(absl::string_view value) const {
     const auto found = children_.find(value);
@@ -172,6 +181,20 @@ struct Metrics::Families {
           .Register(registry),
       "outcome",
       {"created", "replaced", "unchanged", "failed"}};
+  // By class of the status.
+  Family<Counter>& http_requests =
+      prometheus::BuildCounter()
+          .Name("braid_http_requests_total")
+          .Help("Requests over HTTP that were answered, by class of status.")
+          .Register(registry);
+  const std::array<Children<Counter>, 5> http{
+      HttpChildren("1xx"), HttpChildren("2xx"), HttpChildren("3xx"),
+      HttpChildren("4xx"), HttpChildren("5xx")};
+  Children<Counter> HttpChildren(const char* status) {
+    return Children<Counter>(
+        {{"status", status}}, http_requests, "surface",
+        std::vector<std::string>{"api", "openai", "mcp", "console"});
+  }
   Counter& tokens = prometheus::BuildCounter()
                         .Name("braid_generated_tokens_total")
                         .Help("Tokens of answers and completions.")
@@ -217,6 +240,11 @@ void Metrics::CountGeneratedTokens(uint64_t tokens) {
 
 void Metrics::CountIngested(absl::string_view outcome) {
   families_->ingested.At(outcome).Increment();
+}
+
+void Metrics::CountHttp(absl::string_view surface, int status) {
+  const int code = std::clamp(status / 100, 1, 5);
+  families_->http[static_cast<size_t>(code) - 1].At(surface).Increment();
 }
 
 std::string Metrics::Serialize(absl::Span<const Reading> readings) const {

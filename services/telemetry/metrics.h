@@ -56,6 +56,10 @@ class Metrics {
   // created, replaced, unchanged, failed.
   void CountIngested(absl::string_view outcome);
 
+  // A request over HTTP was answered: api, openai, mcp, console, other, and the
+  // status.
+  void CountHttp(absl::string_view surface, int status);
+
   // Everything recorded, and `readings`, in the text format (version 0.0.4).
   std::string Serialize(absl::Span<const Reading> readings) const;
 

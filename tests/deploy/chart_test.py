@@ -41,6 +41,7 @@ FULL = {
              "anonymous": "none"},
     "models": {"existingClaim": "models"},
     "persistence": {"storageClassName": "fast", "annotations": {"a": "b"}},
+    "http": {"enabled": True, "hosts": ["braid", "braid.example"]},
     "metrics": {"serviceMonitor": {"enabled": True, "labels": {"r": "p"}}},
     "tracing": {"otlpEndpoint": "http://collector:4318", "sampleRatio": 0.00001},
     "networkPolicy": {"egress": [{"ports": [{"port": 4318}]}]},
@@ -115,6 +116,7 @@ class Chart(unittest.TestCase):
             ({"auth": {"token": "secret"}}, "token"),
             ({"auth": {"jwksUrl": "http://plain"}}, "jwksUrl"),
             ({"image": {"digest": "latest"}}, "digest"),
+            ({"http": {"hosts": ["a b"]}}, "hosts"),
             ({"persistence": {"size": "much"}}, "size"),
             ({"persistence": {"accessModes": ["ReadWriteMany"]}}, "accessModes"),
             ({"podDisruptionBudget": {"maxUnavailable": 2}}, "maxUnavailable"),
@@ -146,6 +148,7 @@ class Chart(unittest.TestCase):
         self.assertEqual(config["trace_sample_ratio"], 0.00001)
         self.assertEqual(config["tls"]["client_certificates"], "optional")
         self.assertEqual(config["auth"]["anonymous"], "none")
+        self.assertEqual(config["http_hosts"], "braid,braid.example")
         self.assertNotIn("metrics_address", configuration(render(BARE)))
 
     def test_a_changed_configuration_restarts_the_pod(self):
@@ -227,6 +230,16 @@ class Chart(unittest.TestCase):
             # No rule without peers or ports: it would open to everybody.
             self.assertTrue(rule["from"] and all(rule["from"]))
             self.assertEqual(len(rule["ports"]), 1)
+        # The API over HTTP is for those who may call the API, and off by default.
+        def ports(values):
+            return {port["port"]: rule["from"]
+                    for rule in only(render(values), "NetworkPolicy")["spec"][
+                        "ingress"] for port in rule["ports"]}
+        self.assertNotIn("http", ports({}))
+        self.assertNotIn("http_address", configuration(render({})))
+        opened = ports({"http": {"enabled": True}})
+        self.assertEqual(opened["http"], opened["grpc"])
+        self.assertNotEqual(opened["http"], opened["metrics"])
         closed = only(render(CASES["closed"]), "NetworkPolicy")["spec"]
         self.assertNotIn("ingress", closed)
 

@@ -286,7 +286,8 @@ class ChartSchema(unittest.TestCase):
     with their types, but those that the chart sets itself."""
 
     OWN = {("", "address"), ("", "data_directory"), ("", "health_address"),
-           ("", "metrics_address"), ("", "otlp_endpoint"),
+           ("", "metrics_address"), ("", "http_address"),
+           ("", "http_hosts"), ("", "otlp_endpoint"),
            ("", "trace_sample_ratio"), ("limits", "shutdown_grace")}
 
     TYPES = {"double": "number", "std::string": "string",

@@ -1,10 +1,6 @@
 #include "services/http/server.h"
 
-#include <arpa/inet.h>
 #include <httplib.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <stdexcept>
@@ -18,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "raw_client.h"
 
 namespace braid::services::http {
 namespace {
@@ -26,62 +23,27 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-// A client that sends what it is told, byte for byte.
-class RawClient {
- public:
-  explicit RawClient(int port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(connect(socket_, reinterpret_cast<sockaddr*>(&address),
-                      sizeof(address)),
-              0);
-    const timeval limit = {20, 0};
-    setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-  }
-  ~RawClient() { close(socket_); }
-  RawClient(const RawClient&) = delete;
-  RawClient& operator=(const RawClient&) = delete;
-
-  bool Send(const std::string& bytes) const {
-    return send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
-           static_cast<ssize_t>(bytes.size());
-  }
-  // All that comes until the server closes.
-  std::string Receive() const {
-    std::string all;
-    char buffer[4096];
-    while (true) {
-      const ssize_t count = recv(socket_, buffer, sizeof(buffer), 0);
-      if (count <= 0) return all;
-      all.append(buffer, static_cast<size_t>(count));
-    }
-  }
-
- private:
-  const int socket_;
-};
-
 class HttpServerTest : public ::testing::Test {
  protected:
   static ServerOptions Options() {
     return {.address = "127.0.0.1:0",
-            .threads = 8,
+            .max_connections = 16,
             .max_head_bytes = 16 << 10,
-            .read_timeout = absl::Seconds(2),
+            .head_timeout = absl::Seconds(2),
             .write_timeout = absl::Seconds(10)};
   }
   void Start(const ServerOptions& options = Options()) {
     auto server = Server::Start(
         options,
-        {{"/hello",
-          [this] {
-            ++calls_;
-            return Reply{.body = "hello\n"};
-          }},
-         {"/long", [] { return Reply{.body = std::string(64 << 20, 'x')}; }},
-         {"/broken", []() -> Reply { throw std::runtime_error("secret"); }}});
+        ServeRoutes({{"/hello",
+                      [this] {
+                        ++calls_;
+                        return Reply{.body = "hello\n"};
+                      }},
+                     {"/long",
+                      [] { return Reply{.body = std::string(64 << 20, 'x')}; }},
+                     {"/broken",
+                      []() -> Reply { throw std::runtime_error("secret"); }}}));
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     ASSERT_TRUE(absl::SimpleAtoi(
@@ -201,8 +163,8 @@ TEST_F(HttpServerTest, RangesAreIgnored) {
 
 TEST_F(HttpServerTest, ASlowClientIsCutOffAndHoldsUpNobody) {
   ServerOptions options = Options();
-  options.threads = 2;
-  options.read_timeout = absl::Milliseconds(300);
+  options.max_connections = 2;
+  options.head_timeout = absl::Milliseconds(300);
   Start(options);
   // One more than there are threads, none of which says anything.
   const RawClient silent[] = {RawClient(port_), RawClient(port_),
@@ -228,7 +190,7 @@ TEST_F(HttpServerTest, ASlowClientIsCutOffAndHoldsUpNobody) {
 
 TEST_F(HttpServerTest, AClientThatDoesNotReadIsCutOff) {
   ServerOptions options = Options();
-  options.threads = 1;
+  options.max_connections = 1;
   options.write_timeout = absl::Milliseconds(300);
   Start(options);
   const RawClient deaf(port_);
@@ -241,8 +203,8 @@ TEST_F(HttpServerTest, AClientThatDoesNotReadIsCutOff) {
 
 TEST_F(HttpServerTest, EndsAtOnceWhateverIsOpen) {
   ServerOptions options = Options();
-  options.threads = 1;
-  options.read_timeout = absl::Seconds(60);
+  options.max_connections = 1;
+  options.head_timeout = absl::Seconds(60);
   Start(options);
   std::vector<std::unique_ptr<RawClient>> open;
   for (int i = 0; i < 6; ++i) {
@@ -264,7 +226,7 @@ TEST_F(HttpServerTest, EndsRightAfterItsStart) {
 
 TEST_F(HttpServerTest, ManyAtOnce) {
   ServerOptions options = Options();
-  options.threads = 3;
+  options.max_connections = 3;
   Start(options);
   std::atomic<int> good = 0;
   std::vector<std::thread> clients;
@@ -287,7 +249,7 @@ TEST_F(HttpServerTest, RefusesWhatIsNoAddress) {
         "host:65536", "::1:9090", "unix:/tmp/x", "[::1]"}) {
     ServerOptions options = Options();
     options.address = address;
-    EXPECT_EQ(Server::Start(options, {}).status().code(),
+    EXPECT_EQ(Server::Start(options, ServeRoutes({})).status().code(),
               absl::StatusCode::kInvalidArgument)
         << address;
   }
@@ -297,7 +259,7 @@ TEST_F(HttpServerTest, AnAddressInUseIsUnavailable) {
   Start();
   ServerOptions options = Options();
   options.address = server_->address();
-  const auto second = Server::Start(options, {});
+  const auto second = Server::Start(options, ServeRoutes({}));
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(second.status().message()),
               HasSubstr(server_->address()));

@@ -33,6 +33,7 @@ const std::map<std::string, std::string>& Needed() {
   static const auto& needed = *new std::map<std::string, std::string>{
       {"RetrievalService/Search", "reader"},
       {"RetrievalService/BuildContext", "reader"},
+      {"RetrievalService/Embed", "reader anywhere"},
       {"AnswerService/Answer", "reader"},
       {"GenerationService/AnswerFromPassages", "reader anywhere"},
       {"GenerationService/Generate", "reader anywhere"},

@@ -58,6 +58,10 @@ health_address = "0.0.0.0:7411"
 {{- if .Values.metrics.enabled }}
 metrics_address = "0.0.0.0:7412"
 {{- end }}
+{{- if .Values.http.enabled }}
+http_address = "0.0.0.0:7413"
+http_hosts = {{ join "," .Values.http.hosts | toJson }}
+{{- end }}
 data_directory = "/var/lib/braid"
 {{- with .Values.tracing }}
 {{- if .otlpEndpoint }}
