@@ -155,6 +155,10 @@ class LoadBench {
     absl::StatusOr<absl::Duration> idle = WaitUntilIdle();
     if (!idle.ok()) return idle.status();
     json["idle_after_ms"] = absl::ToDoubleMilliseconds(*idle);
+    // Of that, what looking took.
+    idle = WaitUntilIdle();
+    if (!idle.ok()) return idle.status();
+    json["look_ms"] = absl::ToDoubleMilliseconds(*idle);
     json["rss_growth_bytes"] = memory.growth();
     return json;
   }

@@ -285,7 +285,7 @@ class ChartSchema(unittest.TestCase):
     """`config` in the chart's values takes the keys of the configuration file,
     with their types, but those that the chart sets itself."""
 
-    OWN = {("", "address"), ("", "data_directory"), ("", "health_address"),
+    OWN = {("", "roles"), ("", "address"), ("", "data_directory"), ("", "health_address"),
            ("", "metrics_address"), ("", "http_address"),
            ("", "http_hosts"), ("", "otlp_endpoint"),
            ("", "trace_sample_ratio"), ("limits", "shutdown_grace")}
