@@ -1,21 +1,17 @@
 #include "services/sentence_similarity.h"
 
-#include <algorithm>
-#include <chrono>
 #include <memory>
-#include <semaphore>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "services/turns.h"
 
 namespace braid::services {
 namespace {
 
 constexpr size_t kBatch = 8;
-// How often a caller that waits looks whether it is still wanted.
-constexpr std::chrono::milliseconds kLook{10};
 
 using GoOn = std::function<bool()>;
 
@@ -51,16 +47,13 @@ class Similarity {
  private:
   absl::Status Embed(absl::Span<const absl::string_view> texts,
                      const GoOn& go_on, float* out) {
-    do {
-      if (!go_on()) return absl::CancelledError("the answer is not wanted");
-    } while (!turns_.try_acquire_for(kLook));
-    const absl::Status status = encoder_->Embed(texts, out);
-    turns_.release();
-    return status;
+    const Turns::Turn turn(&turns_, go_on);
+    if (!turn) return absl::CancelledError("the answer is not wanted");
+    return encoder_->Embed(texts, out);
   }
 
   const retrieval::Encoder* const encoder_;
-  std::counting_semaphore<> turns_;
+  Turns turns_;
 };
 
 }  // namespace

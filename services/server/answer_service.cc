@@ -1,5 +1,6 @@
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -122,7 +123,14 @@ absl::StatusOr<Context> FindContext(Call& call, const ContextQuery& query,
   }
   absl::Status status = CheckSequence(call.runtime(), query.search.query);
   if (!status.ok()) return status;
-  return BuildLocalContext(call, query, on_found);
+  std::optional<Turns::Turn> turn(std::in_place, &call.core().answer_searches,
+                                  [&call] { return call.Alive().ok(); });
+  if (!*turn) return call.Alive();
+  return BuildLocalContext(call, query, [&](const PipelineResult& found) {
+    // A reader may be slow to take what was found: others search meanwhile.
+    turn.reset();
+    return on_found(found);
+  });
 }
 
 absl::Status Produce(const v1::AnswerRequest& request, AnswerStream& stream) {

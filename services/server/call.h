@@ -32,6 +32,7 @@
 #include "services/telemetry/metrics.h"
 #include "services/telemetry/rpc_record.h"
 #include "services/telemetry/tracer.h"
+#include "services/turns.h"
 
 namespace braid::services {
 
@@ -79,6 +80,9 @@ struct ServerCore {
   telemetry::Tracer tracer;
   CallTracker calls;
   OperationRegistry operations;
+  // Searches of answers: a thread of `answers` may wait for its reader, so
+  // there are many, and only so many search at once.
+  Turns answer_searches;
   WorkPool searches;
   WorkPool answers;
   WorkPool ingests;
