@@ -33,7 +33,7 @@ namespace {
 
 // Calls that were told to stop get so long to say why before they are cut off.
 constexpr absl::Duration kStopTime = absl::Seconds(2);
-constexpr absl::Duration kCloseTime = absl::Seconds(1);
+constexpr absl::Duration kCloseTime = absl::Seconds(3);
 // Spans of the last calls get so long, also when there is no grace left.
 constexpr absl::Duration kFlushTime = absl::Seconds(1);
 
