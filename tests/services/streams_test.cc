@@ -1,5 +1,6 @@
 // Streams under cancellation, deadlines, slow readers and overload.
 #include <atomic>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -7,6 +8,8 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
 #include "test_service.h"
 
@@ -216,6 +219,99 @@ TEST_P(StreamsTest, ComingAndGoingLeavesNothingRunning) {
   }
   for (std::thread& client : clients) client.join();
   EXPECT_LT(endless.WaitUntilFree(), absl::Milliseconds(200));
+}
+
+uint64_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  uint64_t total = 0;
+  uint64_t resident = 0;
+  statm >> total >> resident;
+  return resident * 4096;
+}
+
+// A thousand clients that open a stream and read nothing of it. Theirs is the
+// memory of both ends here; nobody else waits for them.
+TEST(SlowReadersTest, AThousandCostBoundedMemoryAndAreSentAway) {
+  constexpr int kReaders = 1000;
+  constexpr int kPerConnection = 100;
+  Endless endless(std::string(4 << 10, 'x'), absl::ZeroDuration());
+  TestOptions options;
+  options.address = "127.0.0.1:0";
+  options.generator = endless.Script();
+  options.limits.max_concurrent_answers = kReaders;
+  options.limits.max_write_stall = absl::Seconds(4);
+  TestService service(options);
+  service.Put("docs", "a", "alpha beta");
+  ASSERT_TRUE(service.runtime()
+                  .backend()
+                  .WaitUntilCurrent("docs", absl::Now() + absl::Seconds(10))
+                  .ok());
+  // The slowest of some searches.
+  const auto search = [&service] {
+    absl::Duration slowest;
+    for (int i = 0; i < 50; ++i) {
+      grpc::ClientContext context;
+      v1::SearchRequest request;
+      request.set_collection("collections/docs");
+      request.set_query("alpha");
+      v1::SearchResponse response;
+      const absl::Time start = absl::Now();
+      EXPECT_TRUE(
+          service.retrieval().Search(&context, request, &response).ok());
+      EXPECT_EQ(response.passages_size(), 1);
+      slowest = std::max(slowest, absl::Now() - start);
+    }
+    return slowest;
+  };
+  const absl::Duration quiet = search();
+  const uint64_t before = ResidentBytes();
+
+  std::vector<std::unique_ptr<v1::GenerationService::Stub>> stubs;
+  for (int i = 0; i < kReaders / kPerConnection; ++i) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    // Otherwise gRPC's client takes megabytes that nobody has asked it for.
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    stubs.push_back(v1::GenerationService::NewStub(grpc::CreateCustomChannel(
+        service.server().address(), grpc::InsecureChannelCredentials(),
+        arguments)));
+  }
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<v1::GenerateResponse>>>
+      streams;
+  for (int i = 0; i < kReaders; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    streams.push_back(stubs[static_cast<size_t>(i / kPerConnection)]->Generate(
+        contexts.back().get(), Prompt()));
+  }
+  const absl::Time end = absl::Now() + absl::Seconds(60);
+  while (endless.running < kReaders && absl::Now() < end) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  ASSERT_EQ(endless.running, kReaders);
+  // Until all of them are full.
+  size_t sent = 0;
+  while (sent != endless.sent && absl::Now() < end) {
+    sent = endless.sent;
+    absl::SleepFor(absl::Milliseconds(100));
+  }
+  const absl::Duration beside = search();
+  const uint64_t growth = ResidentBytes() - before;
+  std::printf(
+      "%d stopped readers: %.0f MB for both ends, %.0f KB sent or queued for "
+      "each; slowest search %.1f ms, before %.1f ms\n",
+      kReaders, static_cast<double>(growth) / 1e6,
+      static_cast<double>(sent) / 1e3 / kReaders,
+      absl::ToDoubleMilliseconds(beside), absl::ToDoubleMilliseconds(quiet));
+  EXPECT_LE(growth, uint64_t{512} << 20);
+  // They are sent away, and their threads are free.
+  while (endless.running > 0 && absl::Now() < end) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  EXPECT_EQ(endless.running, 0);
+  for (const auto& context : contexts) context->TryCancel();
+  for (const auto& stream : streams) stream->Finish();
+  search();
 }
 
 TEST_P(StreamsTest, GeneratorErrorsReachTheClient) {
