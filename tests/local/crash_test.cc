@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
 
@@ -63,6 +64,20 @@ TEST(CrashTest, DISABLED_Child) {
   }
 }
 
+// Until somebody has written to the file; a minute at most.
+void WaitUntilGrown(const std::string& path) {
+  const auto size = [&path] {
+    std::error_code none;
+    const auto bytes = std::filesystem::file_size(path, none);
+    return none ? 0 : bytes;
+  };
+  const auto before = size();
+  const absl::Time end = absl::Now() + absl::Minutes(1);
+  while (size() <= before && absl::Now() < end) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+}
+
 TEST(CrashTest, KillsLoseNothingAndTheIndexesConverge) {
   const uint64_t seed = TestSeed();
   std::mt19937_64 random(seed);
@@ -79,8 +94,11 @@ TEST(CrashTest, KillsLoseNothingAndTheIndexesConverge) {
     pid_t child = 0;
     ASSERT_EQ(
         posix_spawn(&child, program, nullptr, nullptr, arguments, environ), 0);
-    // Long enough to open; then anywhere.
-    absl::SleepFor(absl::Milliseconds(200 + random() % 1000));
+    // While it opens, or anywhere in its work.
+    if (round % 2 == 0) {
+      WaitUntilGrown(path + "/acknowledged");
+    }
+    absl::SleepFor(absl::Milliseconds(random() % 700));
     kill(child, SIGKILL);
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
