@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -10,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "services/bench/bench.h"
+#include "services/bench/bench_queries.h"
 #include "services/bench/call_storm.h"
 #include "services/bench/machine.h"
 #include "services/bench/reset_flood.h"
@@ -259,14 +261,9 @@ absl::StatusOr<Json> BenchLoad(Config config, const BenchLoadOptions& options,
   const absl::StatusOr<DatasetFiles> files =
       FindDataset(options.dataset, "", "");
   if (!files.ok()) return files.status();
-  const auto rows = ReadQueries(files->queries);
-  if (!rows.ok()) return rows.status();
-  std::vector<std::string> queries;
-  for (const DatasetQuery& row : *rows) queries.push_back(row.text);
-  if (queries.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(files->queries, " has no queries"));
-  }
+  auto queries =
+      ReadQueryTexts(files->queries, std::numeric_limits<size_t>::max());
+  if (!queries.ok()) return queries.status();
   absl::StatusOr<TemporaryDirectory> temporary = TemporaryDirectory::Create();
   if (!temporary.ok()) return temporary.status();
   if (config.data_directory.empty()) {
@@ -290,7 +287,7 @@ absl::StatusOr<Json> BenchLoad(Config config, const BenchLoadOptions& options,
   auto server = ServedProcess::Start(settings);
   if (!server.ok()) return server.status();
   absl::StatusOr<Json> measured = LoadBench(options, **server, collection,
-                                            std::move(queries), progress, stop)
+                                            *std::move(queries), progress, stop)
                                       .Run();
   if (!measured.ok()) return measured.status();
   Json report = {{"dataset", options.dataset}, {"documents", documents}};

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "services/bench/bench.h"
+#include "services/bench/bench_queries.h"
 #include "services/bench/machine.h"
 #include "services/bench/search_floors.h"
 #include "services/eval/beir.h"
@@ -131,16 +132,9 @@ absl::StatusOr<Json> BenchSearch(Config config,
   const absl::StatusOr<DatasetFiles> files =
       FindDataset(options.dataset, "", "");
   if (!files.ok()) return files.status();
-  const auto rows = ReadQueries(files->queries);
-  if (!rows.ok()) return rows.status();
-  std::vector<std::string> queries;
-  for (const DatasetQuery& row : *rows) {
-    if (queries.size() < options.max_queries) queries.push_back(row.text);
-  }
-  if (queries.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(files->queries, " has no queries"));
-  }
+  const auto texts = ReadQueryTexts(files->queries, options.max_queries);
+  if (!texts.ok()) return texts.status();
+  const std::vector<std::string>& queries = *texts;
 
   std::optional<TemporaryDirectory> temporary;
   if (config.data_directory.empty()) {

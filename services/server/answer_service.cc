@@ -121,8 +121,6 @@ absl::StatusOr<Context> FindContext(Call& call, const ContextQuery& query,
   if (call.core().upstreams.retrieval != nullptr) {
     return BuildRemoteContext(call, query, on_found);
   }
-  absl::Status status = CheckSequence(call.runtime(), query.search.query);
-  if (!status.ok()) return status;
   std::optional<Turns::Turn> turn(std::in_place, &call.core().answer_searches,
                                   [&call] { return call.Alive().ok(); });
   if (!*turn) return call.Alive();

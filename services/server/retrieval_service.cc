@@ -16,19 +16,14 @@
 namespace braid::services {
 namespace {
 
-// Fills what the edge does not know and checks what needs the store.
-absl::Status Prepare(Call& call, PipelineQuery* query) {
-  absl::Status status = CheckSequence(call.runtime(), query->query);
-  if (!status.ok()) return status;
-  query->query.viewer =
-      auth::ViewerOf(call.principal(), query->query.collection);
+// Fills what the edge does not know.
+void Prepare(Call& call, PipelineQuery* query) {
   query->query.deadline = call.deadline();
   query->query.stop = call.stop();
   query->begin = std::chrono::steady_clock::now();
   query->on_stage = [&call, begin = *query->begin](const StageTime& stage) {
     call.record().AddStage(stage.stage, begin, stage.start, stage.elapsed);
   };
-  return absl::OkStatus();
 }
 
 void Fill(Call& call, const PipelineQuery& query, bool explain,
@@ -52,8 +47,11 @@ absl::Status Search(Call& call, const v1::SearchRequest& request,
                     v1::SearchResponse* response) {
   auto query = Parse(request, call.limits());
   if (!query.ok()) return query.status();
-  absl::Status status = Prepare(call, &*query);
+  absl::Status status = CheckSequence(call.runtime(), query->query);
   if (!status.ok()) return status;
+  query->query.viewer =
+      auth::ViewerOf(call.principal(), query->query.collection);
+  Prepare(call, &*query);
   const auto found =
       RunSearch(call.runtime().backend(), call.runtime().reranker(), *query);
   if (!found.ok()) return CollectionError(found.status());
@@ -65,8 +63,7 @@ absl::Status LayOut(Call& call, const v1::BuildContextRequest& request,
                     v1::BuildContextResponse* response) {
   auto query = Parse(request, call.limits());
   if (!query.ok()) return query.status();
-  absl::Status status = Prepare(call, &query->search);
-  if (!status.ok()) return status;
+  Prepare(call, &query->search);
   const auto context = BuildLocalContext(
       call, *query, [](const PipelineResult&) { return true; });
   if (!context.ok()) return CollectionError(context.status());
@@ -127,6 +124,8 @@ absl::Status CheckSequence(Runtime& runtime, const retrieval::Query& query) {
 absl::StatusOr<Context> BuildLocalContext(const Call& call, ContextQuery query,
                                           const FoundSink& on_found) {
   Runtime& runtime = call.runtime();
+  absl::Status status = CheckSequence(runtime, query.search.query);
+  if (!status.ok()) return status;
   const auto collection =
       runtime.backend().store()->GetCollection(query.search.query.collection);
   if (!collection.ok()) return collection.status();

@@ -16,8 +16,8 @@ namespace braid::services {
 // a search that waits until its deadline. NOT_FOUND for an unknown collection.
 absl::Status CheckSequence(Runtime& runtime, const retrieval::Query& query);
 
-// BuildContext with the parents that the collection wants, of what the caller
-// may read.
+// CheckSequence, then BuildContext with the parents that the collection wants,
+// of what the caller may read.
 absl::StatusOr<Context> BuildLocalContext(const Call& call, ContextQuery query,
                                           const FoundSink& on_found);
 

@@ -456,9 +456,9 @@ class GatewayAccessTest : public GatewayTest {
     return grpc::CreateCustomChannel(service.server().address(),
                                      grpc::SslCredentials(options), arguments);
   }
-  grpc::StatusCode Create(const std::string& key, bool certificate,
-                          TestService* service = nullptr,
-                          bool forwarded = false) const {
+  grpc::StatusCode List(const std::string& key, bool certificate,
+                        TestService* service = nullptr,
+                        bool forwarded = false) const {
     const auto stub = v1::CollectionService::NewStub(
         Channel(service == nullptr ? *gateway_ : *service, certificate));
     grpc::ClientContext context;
@@ -478,9 +478,9 @@ class GatewayAccessTest : public GatewayTest {
 };
 
 TEST_F(GatewayAccessTest, TheCallersRightsHold) {
-  EXPECT_EQ(Create(keys_["reader"], false), grpc::StatusCode::OK);
-  EXPECT_EQ(Create("", false), grpc::StatusCode::UNAUTHENTICATED);
-  EXPECT_EQ(Create("braid_guess", false), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(List(keys_["reader"], false), grpc::StatusCode::OK);
+  EXPECT_EQ(List("", false), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(List("braid_guess", false), grpc::StatusCode::UNAUTHENTICATED);
 
   // What the gateway passes on is checked where it arrives.
   const auto stub = v1::CollectionService::NewStub(Channel(*gateway_, false));
@@ -498,14 +498,14 @@ TEST_F(GatewayAccessTest, TheCallersRightsHold) {
 // The gateway's certificate is an administrator's; none of its callers is.
 TEST_F(GatewayAccessTest, TheGatewaysCertificateSpeaksForNobody) {
   // Straight to the upstream, it is who it is.
-  EXPECT_EQ(Create("", true, retrieval_.get()), grpc::StatusCode::OK);
+  EXPECT_EQ(List("", true, retrieval_.get()), grpc::StatusCode::OK);
   // On behalf of others it is nobody.
-  EXPECT_EQ(Create("", true, retrieval_.get(), /*forwarded=*/true),
+  EXPECT_EQ(List("", true, retrieval_.get(), /*forwarded=*/true),
             grpc::StatusCode::UNAUTHENTICATED);
   // A caller's own certificate cannot be shown on.
-  EXPECT_EQ(Create("", true), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(List("", true), grpc::StatusCode::UNAUTHENTICATED);
   // Beside it a key does.
-  EXPECT_EQ(Create(keys_["reader"], true), grpc::StatusCode::OK);
+  EXPECT_EQ(List(keys_["reader"], true), grpc::StatusCode::OK);
 }
 
 TEST(UpstreamTest, KeysDoNotCrossTheNetworkInTheClear) {

@@ -2,7 +2,6 @@
 // crash, an internal error, or memory.
 #include <cmath>
 #include <cstdint>
-#include <fstream>
 #include <limits>
 #include <memory>
 #include <string>
@@ -12,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "generic_call.h"
 #include "google/protobuf/message.h"
+#include "services/telemetry/process_figures.h"
 #include "test_service.h"
 
 namespace braid::services {
@@ -27,11 +27,7 @@ constexpr int64_t kMaxGrowth = int64_t{16} << 20;
 constexpr int kMaxDepth = 3;
 
 int64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  int64_t total = 0;
-  int64_t resident = 0;
-  statm >> total >> resident;
-  return resident * 4096;
+  return static_cast<int64_t>(telemetry::ResidentBytes());
 }
 
 struct Change {

@@ -1,6 +1,5 @@
 // Streams under cancellation, deadlines, slow readers and overload.
 #include <atomic>
-#include <fstream>
 #include <string>
 #include <thread>
 
@@ -11,6 +10,7 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
+#include "services/telemetry/process_figures.h"
 #include "test_service.h"
 
 namespace braid::services {
@@ -221,14 +221,6 @@ TEST_P(StreamsTest, ComingAndGoingLeavesNothingRunning) {
   EXPECT_LT(endless.WaitUntilFree(), absl::Milliseconds(200));
 }
 
-uint64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  uint64_t total = 0;
-  uint64_t resident = 0;
-  statm >> total >> resident;
-  return resident * 4096;
-}
-
 // A thousand clients that open a stream and read nothing of it. Theirs is the
 // memory of both ends here; nobody else waits for them.
 TEST(SlowReadersTest, AThousandCostBoundedMemoryAndAreSentAway) {
@@ -264,7 +256,7 @@ TEST(SlowReadersTest, AThousandCostBoundedMemoryAndAreSentAway) {
     return slowest;
   };
   const absl::Duration quiet = search();
-  const uint64_t before = ResidentBytes();
+  const uint64_t before = telemetry::ResidentBytes();
 
   std::vector<std::unique_ptr<v1::GenerationService::Stub>> stubs;
   for (int i = 0; i < kReaders / kPerConnection; ++i) {
@@ -296,7 +288,7 @@ TEST(SlowReadersTest, AThousandCostBoundedMemoryAndAreSentAway) {
     absl::SleepFor(absl::Milliseconds(100));
   }
   const absl::Duration beside = search();
-  const uint64_t growth = ResidentBytes() - before;
+  const uint64_t growth = telemetry::ResidentBytes() - before;
   std::printf(
       "%d stopped readers: %.0f MB for both ends, %.0f KB sent or queued for "
       "each; slowest search %.1f ms, before %.1f ms\n",
