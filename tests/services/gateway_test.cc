@@ -326,6 +326,10 @@ TEST_F(GatewayTest, WorkEndsWithItsCaller) {
 TEST_F(GatewayTest, ManyCallsEndWell) {
   Start();
   gateway_->Put("default", "water", "Water boils.");
+  ASSERT_TRUE(retrieval_->runtime()
+                  .backend()
+                  .WaitUntilCurrent("default", absl::Now() + absl::Seconds(5))
+                  .ok());
   std::atomic<int> good = 0;
   std::vector<std::thread> callers;
   for (unsigned int caller = 0; caller < 8; ++caller) {

@@ -360,10 +360,11 @@ class EndlessVerify final : public FakeBackend {
   absl::StatusOr<retrieval::DataReport> Verify(
       bool, absl::Time, const std::stop_token& stop,
       const retrieval::VerifyWatcher& progress) override {
-    for (uint64_t i = 1; !stop.stop_requested(); ++i) {
-      progress({.documents = i, .damaged = 1, .total = 1000000});
+    uint64_t checked = 0;
+    do {  // something is found before it is stopped, however soon that is
+      progress({.documents = ++checked, .damaged = 1, .total = 1000000});
       absl::SleepFor(absl::Milliseconds(1));
-    }
+    } while (!stop.stop_requested());
     return absl::CancelledError("the check was stopped");
   }
 };
