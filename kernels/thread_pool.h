@@ -8,10 +8,12 @@
 
 namespace braid::kernels {
 
-// Workers sleep on a condition variable between loops: they never spin, so a
-// shared machine loses nothing to an idle pool. Thread-safe: loops of several
-// callers share the workers, and a caller always works on its own loop too, so
-// nested or concurrent loops cannot deadlock.
+// Between loops, workers look for the next one for some tens of microseconds,
+// offering their core to whoever wants it, and then sleep: an idle pool costs a
+// shared machine nothing. A worker that the system takes away holds up no more
+// than the range that it was in. Thread-safe: loops of several callers share
+// the workers, and a caller always works on its own loop too, so nested or
+// concurrent loops cannot deadlock.
 class ThreadPool {
  public:
   // `num_threads` counts the calling thread: 1 means "no workers, run inline".

@@ -132,7 +132,7 @@ absl::StatusOr<const TensorView*> Checkpoint::Checked(
                      absl::StrJoin(tensor->shape, ", "), "], not [",
                      absl::StrJoin(shape, ", "), "]"));
   }
-  if (tensor->dtype == DType::kOther) {
+  if (!IsFloat(tensor->dtype)) {
     return absl::InvalidArgumentError(
         absl::StrCat(directory_, ": tensor \"", name, "\" has the dtype ",
                      tensor->dtype_name, "; F32, F16 and BF16 are supported"));

@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "generation/checkpoint/checkpoint.h"
 #include "kernels/activation.h"
+#include "kernels/quantized_weights.h"
 
 namespace braid::model {
 
@@ -327,6 +328,8 @@ struct ModelSpec {
   std::vector<LayerSpec> layers;
   RmsNormSpec final_norm;
   LinearSpec head;  // the embedding itself where the two are tied
+  // How the matrices that hold codes are stored, if any do.
+  std::optional<kernels::QuantizedFormat> quantization;
   // Tensors that a checkpoint may hold and that are not used: whole names, or
   // prefixes that end in ".".
   std::vector<std::string> ignored_tensors;
@@ -344,8 +347,14 @@ absl::StatusOr<ModelSpec> LoadModelSpec(const std::string& directory,
 // Every tensor that `spec` names, whole, each once.
 std::vector<TensorSpec> AllTensors(const ModelSpec& spec);
 
-// Checks that the checkpoint holds exactly these tensors in these shapes,
-// before anything is allocated. INVALID_ARGUMENT naming the first missing,
+// Those of them that may be stored in 8 or 4 bits: the embedding and the
+// weights of linear layers, but for what is small and decides much (routers,
+// low-rank additions) or is not used as it is stored (what latent attention
+// makes its heads of).
+std::vector<TensorSpec> QuantizableTensors(const ModelSpec& spec);
+
+// Checks that the checkpoint holds exactly these tensors in these shapes, as
+// floating-point numbers or, where they may be, as codes, before anything is allocated. INVALID_ARGUMENT naming the first missing,
 // misshapen or unexpected one.
 absl::Status CheckTensors(const ModelSpec& spec, const Checkpoint& checkpoint);
 

@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "generation/checkpoint/safetensors_header.h"
+#include "kernels/half.h"
 
 namespace braid::model {
 namespace {
@@ -38,7 +39,7 @@ constexpr DTypeInfo kDTypes[] = {
     {"I64", 64, DType::kOther},        {"U64", 64, DType::kOther},
     {"I32", 32, DType::kOther},        {"U32", 32, DType::kOther},
     {"I16", 16, DType::kOther},        {"U16", 16, DType::kOther},
-    {"I8", 8, DType::kOther},          {"U8", 8, DType::kOther},
+    {"I8", 8, DType::kOther},          {"U8", 8, DType::kU8},
     {"BOOL", 8, DType::kOther},        {"C64", 64, DType::kOther},
     {"F8_E4M3", 8, DType::kOther},     {"F8_E5M2", 8, DType::kOther},
     {"F8_E8M0", 8, DType::kOther},     {"F8_E4M3FNUZ", 8, DType::kOther},
@@ -118,21 +119,6 @@ absl::Status MakeView(const std::string& path, const HeaderEntry& entry,
   view->bytes = bits / 8;
   view->elements = static_cast<int64_t>(elements);
   return absl::OkStatus();
-}
-
-float HalfToFloat(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
-  const uint32_t exponent = (half >> 10) & 0x1f;
-  const uint32_t mantissa = half & 0x3ff;
-  if (exponent == 0x1f) {  // infinity and NaN
-    return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  }
-  if (exponent == 0) {  // zero and subnormals: mantissa * 2^-24, exact in f32
-    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-    return sign ? -magnitude : magnitude;
-  }
-  return std::bit_cast<float>(sign | ((exponent + 112) << 23) |
-                              (mantissa << 13));
 }
 
 }  // namespace
@@ -243,9 +229,10 @@ void WidenToF32(DType dtype, const uint8_t* data, int64_t count, float* out) {
       for (int64_t i = 0; i < count; ++i) {
         uint16_t half;
         std::memcpy(&half, data + 2 * i, 2);
-        out[i] = HalfToFloat(half);
+        out[i] = kernels::HalfToFloat(half);
       }
       return;
+    case DType::kU8:
     case DType::kOther:
       return;
   }

@@ -13,9 +13,14 @@
 
 namespace braid::model {
 
-// Element types that Braid reads. Others are an error when a tensor is read,
-// not when the file is opened.
-enum class DType { kF32, kF16, kBf16, kOther };
+// Element types that Braid reads: floating point, and the codes of quantised
+// matrices (kU8). Others are an error when a tensor is read, not when the file
+// is opened.
+enum class DType { kF32, kF16, kBf16, kU8, kOther };
+
+inline bool IsFloat(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBf16;
+}
 
 // A tensor inside a mapped file. `data` may be unaligned.
 struct TensorView {
@@ -51,7 +56,7 @@ class SafetensorsFile {
 };
 
 // Widens `count` elements at `data` (unaligned allowed) to f32, exactly.
-// `dtype` must not be kOther.
+// `dtype` must be a floating-point type.
 void WidenToF32(DType dtype, const uint8_t* data, int64_t count, float* out);
 
 }  // namespace braid::model

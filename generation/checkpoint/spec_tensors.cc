@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "generation/checkpoint/model_spec.h"
+#include "generation/checkpoint/quantized_tensors.h"
 
 namespace braid::model {
 namespace {
@@ -22,8 +23,19 @@ class Collector {
       tensors_.push_back({tensor.name, tensor.shape});
     }
   }
-  void Add(const LinearSpec& linear) {
+  void AddQuantizable(const TensorSpec& tensor) {
+    Add(tensor);
+    if (seen_quantizable_.insert(tensor.name).second) {
+      quantizable_.push_back({tensor.name, tensor.shape});
+    }
+  }
+  // Not to be quantised.
+  void AddExact(const LinearSpec& linear) {
     for (const TensorSpec& weight : linear.weights) Add(weight);
+    for (const TensorSpec& bias : linear.biases) Add(bias);
+  }
+  void Add(const LinearSpec& linear) {
+    for (const TensorSpec& weight : linear.weights) AddQuantizable(weight);
     for (const TensorSpec& bias : linear.biases) Add(bias);
     for (const LinearSpec::Adapter& adapter : linear.adapters) {
       Add(adapter.down);
@@ -39,8 +51,9 @@ class Collector {
     AddAll(spec.qkv, spec.q_norm, spec.k_norm, spec.out);
   }
   void Add(const MlaSpec& spec) {
-    AddAll(spec.q_down, spec.q_norm, spec.q, spec.kv_down, spec.kv_norm,
-           spec.kv_up, spec.out);
+    AddAll(spec.q_down, spec.q_norm, spec.q, spec.kv_down, spec.kv_norm);
+    AddExact(spec.kv_up);
+    Add(spec.out);
   }
   void Add(const Mamba1Spec& spec) {
     AddAll(spec.in, spec.conv_weight, spec.conv_bias, spec.x_proj, spec.dt_norm,
@@ -68,7 +81,8 @@ class Collector {
     AddAll(spec.up, spec.down, spec.output_gate);
   }
   void Add(const MoeSpec& spec) {
-    AddAll(spec.router.logits, spec.router.correction_bias);
+    AddExact(spec.router.logits);
+    Add(spec.router.correction_bias);
     for (const MlpSpec& expert : spec.experts) Add(expert);
     AddAll(spec.latent_down, spec.latent_up);
   }
@@ -87,10 +101,21 @@ class Collector {
     (Add(specs), ...);
   }
 
+  // The whole model.
+  void Add(const ModelSpec& spec) {
+    AddQuantizable(spec.embedding);
+    for (const LayerSpec& layer : spec.layers) {
+      for (const BlockSpec& block : layer.blocks) Add(block);
+    }
+    AddAll(spec.final_norm, spec.head);
+  }
+
   std::vector<TensorSpec> tensors_;
+  std::vector<TensorSpec> quantizable_;
 
  private:
   std::set<std::string> seen_;
+  std::set<std::string> seen_quantizable_;
 };
 
 bool IsIgnored(const std::vector<std::string>& ignored,
@@ -117,18 +142,33 @@ int64_t LinearSpec::out() const {
 
 std::vector<TensorSpec> AllTensors(const ModelSpec& spec) {
   Collector collector;
-  collector.Add(spec.embedding);
-  for (const LayerSpec& layer : spec.layers) {
-    for (const BlockSpec& block : layer.blocks) collector.Add(block);
-  }
-  collector.AddAll(spec.final_norm, spec.head);
+  collector.Add(spec);
   return std::move(collector.tensors_);
+}
+
+std::vector<TensorSpec> QuantizableTensors(const ModelSpec& spec) {
+  Collector collector;
+  collector.Add(spec);
+  return std::move(collector.quantizable_);
 }
 
 absl::Status CheckTensors(const ModelSpec& spec, const Checkpoint& checkpoint) {
   std::set<std::string> known;
+  if (spec.quantization.has_value()) {
+    for (const TensorSpec& matrix : QuantizableTensors(spec)) {
+      if (!IsQuantized(checkpoint, matrix.name)) continue;
+      absl::Status status =
+          CheckQuantized(checkpoint, *spec.quantization, matrix);
+      if (!status.ok()) return status;
+      known.insert(matrix.name);
+      known.insert(ScalesName(matrix.name));
+      if (spec.quantization->zero_points) {
+        known.insert(ZerosName(matrix.name));
+      }
+    }
+  }
   for (const TensorSpec& tensor : AllTensors(spec)) {
-    known.insert(tensor.name);
+    if (!known.insert(tensor.name).second) continue;
     const TensorView* view = checkpoint.Find(tensor.name);
     if (view == nullptr) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -140,7 +180,7 @@ absl::Status CheckTensors(const ModelSpec& spec, const Checkpoint& checkpoint) {
           "\" has the shape [", absl::StrJoin(view->shape, ", "),
           "], but config.json says [", absl::StrJoin(tensor.shape, ", "), "]"));
     }
-    if (view->dtype == DType::kOther) {
+    if (!IsFloat(view->dtype)) {
       return absl::InvalidArgumentError(
           absl::StrCat(checkpoint.directory(), ": tensor \"", tensor.name,
                        "\" has the dtype ", view->dtype_name,

@@ -5,8 +5,10 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "generation/checkpoint/checkpoint.h"
 #include "generation/checkpoint/model_spec.h"
+#include "generation/checkpoint/quantized_tensors.h"
 #include "generation/layers/state_bytes.h"
 
 namespace braid::generation {
@@ -18,15 +20,44 @@ uint64_t Elements(const std::vector<int64_t>& shape) {
   return elements;
 }
 
-uint64_t Elements(const model::LinearSpec& linear) {
-  uint64_t elements = 0;
-  for (const model::TensorSpec& weight : linear.weights) {
-    elements += Elements(weight.view_shape());
+// Parameters, and the bytes that they take once loaded.
+struct Size {
+  uint64_t parameters = 0;
+  uint64_t bytes = 0;
+  Size& operator+=(const Size& other) {
+    parameters += other.parameters;
+    bytes += other.bytes;
+    return *this;
   }
-  for (const model::TensorSpec& bias : linear.biases) {
-    elements += Elements(bias.view_shape());
+};
+
+// Codes and scales stay what they are; all else becomes f32.
+Size SizeOf(const model::Checkpoint& checkpoint,
+            const model::TensorSpec& tensor) {
+  Size size{.parameters = Elements(tensor.view_shape())};
+  if (!model::IsQuantized(checkpoint, tensor.name)) {
+    size.bytes = size.parameters * sizeof(float);
+    return size;
   }
-  return elements;
+  for (const std::string& part : {tensor.name, model::ScalesName(tensor.name),
+                                  model::ZerosName(tensor.name)}) {
+    const model::TensorView* view = checkpoint.Find(part);
+    if (view != nullptr) size.bytes += view->bytes;
+  }
+  if (tensor.slice >= 0) size.bytes /= tensor.shape[0];
+  return size;
+}
+
+Size SizeOf(const model::Checkpoint& checkpoint,
+            const model::LinearSpec& linear) {
+  Size size;
+  for (const model::TensorSpec& tensor : linear.weights) {
+    size += SizeOf(checkpoint, tensor);
+  }
+  for (const model::TensorSpec& tensor : linear.biases) {
+    size += SizeOf(checkpoint, tensor);
+  }
+  return size;
 }
 
 struct Name {
@@ -47,21 +78,26 @@ bool IsFeedForward(const model::OperatorSpec& spec) {
 }
 
 // Of the experts that a token does not visit.
-uint64_t IdleParameters(const model::MoeSpec& moe) {
-  uint64_t all = 0;
+Size IdleSize(const model::Checkpoint& checkpoint, const model::MoeSpec& moe) {
+  Size all;
   for (const model::MlpSpec& expert : moe.experts) {
-    all += Elements(expert.up) + Elements(expert.down);
+    all += SizeOf(checkpoint, expert.up);
+    all += SizeOf(checkpoint, expert.down);
   }
   const uint64_t experts = moe.experts.size();
-  return all / experts * (experts - moe.router.top_k);
+  const uint64_t idle = experts - moe.router.top_k;
+  return {all.parameters / experts * idle, all.bytes / experts * idle};
 }
 
-void Count(const model::BlockSpec& block, ModelReport* report) {
+void Count(const model::Checkpoint& checkpoint, const model::BlockSpec& block,
+           ModelReport* report) {
   if (block.side.has_value()) ++report->operators["shared_transformer"];
   for (const model::OperatorSpec& branch : block.branches) {
     ++report->operators[std::visit(Name(), branch)];
     if (const auto* moe = std::get_if<model::MoeSpec>(&branch)) {
-      report->active_parameters -= IdleParameters(*moe);
+      const Size idle = IdleSize(checkpoint, *moe);
+      report->active_parameters -= idle.parameters;
+      report->active_weight_bytes -= idle.bytes;
     }
   }
 }
@@ -104,13 +140,28 @@ absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory) {
   report.vocab_size = spec->vocab_size;
   report.max_context_tokens = spec->max_context_tokens;
   for (const model::TensorSpec& tensor : model::AllTensors(*spec)) {
-    report.parameters += Elements(tensor.shape);
-    report.checkpoint_bytes += (*checkpoint)->Find(tensor.name)->bytes;
+    const Size size = SizeOf(**checkpoint, tensor);
+    report.parameters += size.parameters;
+    report.weight_bytes += size.bytes;
   }
+  for (const std::string& name : (*checkpoint)->TensorNames()) {
+    report.checkpoint_bytes += (*checkpoint)->Find(name)->bytes;
+  }
+  report.weights = spec->quantization.has_value()
+                       ? absl::StrCat("int", spec->quantization->bits)
+                       : "f32";
   report.active_parameters = report.parameters;
-  report.weight_bytes = report.parameters * sizeof(float);
+  report.active_weight_bytes = report.weight_bytes;
+  if (spec->head.weights[0].name != spec->embedding.name) {
+    // One row of it is read, and nothing multiplied.
+    const Size embedding = SizeOf(**checkpoint, spec->embedding);
+    report.active_parameters -= embedding.parameters;
+    report.active_weight_bytes -= embedding.bytes;
+  }
   for (const model::LayerSpec& layer : spec->layers) {
-    for (const model::BlockSpec& block : layer.blocks) Count(block, &report);
+    for (const model::BlockSpec& block : layer.blocks) {
+      Count(**checkpoint, block, &report);
+    }
   }
   const model::StateBytes state = model::StateBytesOf(*spec);
   report.recurrent_state_bytes = state.recurrent;

@@ -30,10 +30,14 @@ struct ModelReport {
   uint64_t hidden = 0;
   uint64_t vocab_size = 0;
   uint64_t max_context_tokens = 0;
-  uint64_t parameters = 0;         // stored once where tied
-  uint64_t active_parameters = 0;  // without the experts a token does not visit
-  uint64_t checkpoint_bytes = 0;   // of the tensors on disk
-  uint64_t weight_bytes = 0;       // once loaded, in f32
+  std::string weights;      // type of the matrices once loaded: f32, int8, int4
+  uint64_t parameters = 0;  // stored once where tied
+  // Multiplied for each token: without the experts that it does not visit, and
+  // without an embedding that is not the head as well.
+  uint64_t active_parameters = 0;
+  uint64_t checkpoint_bytes = 0;     // of the tensors on disk
+  uint64_t weight_bytes = 0;         // once loaded
+  uint64_t active_weight_bytes = 0;  // of these, read for each token
   uint64_t recurrent_state_bytes = 0;  // of each sequence
   uint64_t kv_bytes_per_token = 0;     // of each sequence
   std::vector<ContextCost> contexts;   // 4K, 32K, 128K and 1M tokens

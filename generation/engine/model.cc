@@ -29,9 +29,14 @@ absl::StatusOr<std::unique_ptr<HybridModel>> HybridModel::Load(
     return status;
   }
   loaded->state_bytes_ = model::StateBytesOf(loaded->spec_);
-  loaded->embedding_ = loaded->checkpoint_->Find(loaded->spec_.embedding.name);
+  const model::TensorSpec& embedding = loaded->spec_.embedding;
+  loaded->embedding_ = loaded->checkpoint_->Find(embedding.name);
+  if (model::IsQuantized(*loaded->checkpoint_, embedding.name)) {
+    loaded->quantized_embedding_.emplace(
+        *loaded->checkpoint_, *loaded->spec_.quantization, embedding);
+  }
 
-  model::WeightLoader loader(*loaded->checkpoint_);
+  model::WeightLoader loader(*loaded->checkpoint_, loaded->spec_.quantization);
   for (const model::LayerSpec& layer_spec : loaded->spec_.layers) {
     std::vector<std::unique_ptr<model::Block>>& layer =
         loaded->layers_.emplace_back();
@@ -61,10 +66,19 @@ SequenceState HybridModel::NewState(size_t tokens) const {
 
 void HybridModel::Embed(absl::Span<const int32_t> ids, float* x) const {
   const size_t hidden = spec_.hidden;
-  const size_t row_bytes = embedding_->bytes / embedding_->shape[0];
-  for (size_t r = 0; r < ids.size(); ++r) {
-    model::WidenToF32(embedding_->dtype, embedding_->data + ids[r] * row_bytes,
-                      hidden, x + r * hidden);
+  if (quantized_embedding_.has_value()) {
+    for (size_t r = 0; r < ids.size(); ++r) {
+      kernels::Dequantize(*spec_.quantization,
+                          quantized_embedding_->row(ids[r]), hidden,
+                          x + r * hidden);
+    }
+  } else {
+    const size_t row_bytes = embedding_->bytes / embedding_->shape[0];
+    for (size_t r = 0; r < ids.size(); ++r) {
+      model::WidenToF32(embedding_->dtype,
+                        embedding_->data + ids[r] * row_bytes, hidden,
+                        x + r * hidden);
+    }
   }
   kernels::Scale(static_cast<float>(spec_.embedding_multiplier), x, x,
                  ids.size() * hidden);

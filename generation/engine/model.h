@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "absl/types/span.h"
 #include "generation/checkpoint/checkpoint.h"
 #include "generation/checkpoint/model_spec.h"
+#include "generation/checkpoint/quantized_tensors.h"
 #include "generation/layers/block.h"
 #include "generation/layers/linear.h"
 #include "generation/layers/rms_norm.h"
@@ -35,7 +37,8 @@ struct ForwardOptions {
   std::function<bool()> stop;
 };
 
-// Weights in f32 on the CPU. Immutable after loading: several threads may call
+// Weights on the CPU, in f32 or, where the checkpoint holds codes, in 8 or 4
+// bits. Immutable after loading: several threads may call
 // Forward at once, each with its own state and workspace.
 class HybridModel {
  public:
@@ -70,6 +73,7 @@ class HybridModel {
   // Kept open: rows of the embedding are widened as they are looked up.
   std::unique_ptr<model::Checkpoint> checkpoint_;
   const model::TensorView* embedding_ = nullptr;
+  std::optional<model::QuantizedTensor> quantized_embedding_;
   std::vector<std::vector<std::unique_ptr<model::Block>>> layers_;
   bool keeps_embedded_ = false;  // some block asks for the embeddings
   model::RmsNorm final_norm_;

@@ -73,7 +73,7 @@ absl::StatusOr<const TensorView*> BertModel::FindTable(const std::string& name,
   if (table == nullptr) {
     return absl::NotFoundError(absl::StrCat("tensor ", full, " is missing"));
   }
-  if (table->dtype == DType::kOther) {
+  if (!IsFloat(table->dtype)) {
     return absl::InvalidArgumentError(
         absl::StrCat("tensor ", full, " has type ", table->dtype_name,
                      "; F32, F16 and BF16 can be read"));

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "generation/layers/parallel_rows.h"
 #include "kernels/elementwise.h"
 
 namespace braid::model {
@@ -64,7 +65,10 @@ void Block::Forward(Stream* stream, OperatorState* states,
     post_norm_->Apply(out, hidden_, rows, hidden_, out, hidden_,
                       workspace->pool);
   }
-  kernels::AddScaled(residual_multiplier_, out, stream->x.data(), size);
+  ParallelRows(workspace->pool, rows, hidden_, [&](size_t r) {
+    kernels::AddScaled(residual_multiplier_, out + r * hidden_,
+                       stream->x.data() + r * hidden_, hidden_);
+  });
 }
 
 }  // namespace braid::model

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "generation/layers/parallel_rows.h"
 #include "generation/layers/ssd_shape.h"
 #include "kernels/conv1d.h"
 #include "kernels/elementwise.h"
@@ -42,10 +43,10 @@ void Mamba2::NormAndGate(float* y, const float* z, size_t ldz, size_t rows,
                          kernels::ThreadPool* pool) const {
   const size_t inner = spec_.inner();
   if (!norm_.has_value()) {
-    for (size_t r = 0; r < rows; ++r) {
+    ParallelRows(pool, rows, inner, [&](size_t r) {
       kernels::GatedActivation(kernels::Activation::kSilu, z + r * ldz,
                                y + r * inner, y + r * inner, inner);
-    }
+    });
     return;
   }
   kernels::RmsNormParams norm = norm_->Params(y, inner, rows, inner, y, inner);

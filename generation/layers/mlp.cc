@@ -2,7 +2,9 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
+#include "generation/layers/parallel_rows.h"
 #include "kernels/elementwise.h"
 
 namespace braid::model {
@@ -10,7 +12,7 @@ namespace braid::model {
 Mlp::Mlp(const MlpSpec& spec, WeightLoader& loader)
     : gated_(spec.gated),
       activation_(spec.activation),
-      up_(loader.Load(spec.up)),
+      up_(spec.gated ? loader.LoadGated(spec.up) : loader.Load(spec.up)),
       down_(loader.Load(spec.down)),
       output_gate_(loader.Load(spec.output_gate)) {}
 
@@ -21,36 +23,49 @@ absl::StatusOr<std::unique_ptr<Mlp>> Mlp::Load(const MlpSpec& spec,
 
 void Mlp::Forward(const float* x, size_t rows, OperatorState*, float* out,
                   Workspace* workspace) const {
-  Forward(x, rows, out, workspace);
-}
-
-void Mlp::Forward(const float* x, size_t rows, float* out,
-                  Workspace* workspace) const {
-  const size_t inner = down_.in();
-  const size_t width = up_.out();
-  float* up = Workspace::Reserve(workspace->projected, rows * width);
-  up_.Apply(x, up_.in(), rows, up, width, workspace->pool);
-  const float* product = up;
-  if (gated_) {
-    float* gated = Workspace::Reserve(workspace->mixed, rows * inner);
-    for (size_t r = 0; r < rows; ++r) {
-      const float* row = up + r * width;
-      kernels::GatedActivation(activation_, row, row + inner, gated + r * inner,
-                               inner);
-    }
-    product = gated;
-  } else {
-    kernels::Activate(activation_, up, up, rows * inner);
-  }
-  const size_t hidden = down_.out();
-  down_.Apply(product, inner, rows, out, hidden, workspace->pool);
+  const Call call{
+      .mlp = this, .x = x, .row_of = nullptr, .rows = rows, .out = out};
+  ForwardAll({&call, 1}, workspace);
   if (!output_gate_.has_value()) return;
+  const size_t hidden = down_.out();
   float* gate = Workspace::Reserve(workspace->small, rows);
   output_gate_->Apply(x, output_gate_->in(), rows, gate, 1, workspace->pool);
   kernels::Activate(kernels::Activation::kSigmoid, gate, gate, rows);
-  for (size_t r = 0; r < rows; ++r) {
+  ParallelRows(workspace->pool, rows, hidden, [&](size_t r) {
     kernels::Scale(gate[r], out + r * hidden, out + r * hidden, hidden);
+  });
+}
+
+void Mlp::ForwardAll(absl::Span<const Call> calls, Workspace* workspace) {
+  size_t size = 0;
+  for (const Call& call : calls) size += call.rows * call.mlp->down_.in();
+  float* inner = Workspace::Reserve(workspace->mixed, size);
+  std::vector<Linear::Call> up;
+  std::vector<Linear::Call> down;
+  up.reserve(calls.size());
+  down.reserve(calls.size());
+  for (const Call& call : calls) {
+    const Mlp& mlp = *call.mlp;
+    const size_t width = mlp.down_.in();
+    up.push_back({.linear = &mlp.up_,
+                  .x = call.x,
+                  .ldx = mlp.up_.in(),
+                  .row_of = call.row_of,
+                  .rows = call.rows,
+                  .y = inner,
+                  .ldy = width,
+                  .activation = mlp.activation_,
+                  .gated = mlp.gated_});
+    down.push_back({.linear = &mlp.down_,
+                    .x = inner,
+                    .ldx = width,
+                    .rows = call.rows,
+                    .y = call.out,
+                    .ldy = mlp.down_.out()});
+    inner += call.rows * width;
   }
+  Linear::ApplyAll(up, workspace);
+  Linear::ApplyAll(down, workspace);
 }
 
 }  // namespace braid::model

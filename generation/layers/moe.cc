@@ -5,9 +5,19 @@
 #include <utility>
 #include <vector>
 
+#include "generation/layers/parallel_rows.h"
 #include "kernels/elementwise.h"
 
 namespace braid::model {
+namespace {
+
+// Rows of experts that are computed at once: enough to share out, while their
+// outputs stay in the caches.
+constexpr size_t kBatchRows = 512;
+// Columns that a thread adds up at a time.
+constexpr size_t kColumns = 256;
+
+}  // namespace
 
 Moe::Moe(const MoeSpec& spec, WeightLoader& loader)
     : router_(spec.router, loader),
@@ -30,24 +40,42 @@ void Moe::AddExperts(const float* x, size_t rows, size_t width,
                      const std::vector<Router::Choice>& choices, float* out,
                      Workspace* workspace) const {
   std::fill(out, out + rows * width, 0.0f);
+  std::vector<uint32_t> row_of(choices.size());
+  for (size_t i = 0; i < choices.size(); ++i) row_of[i] = choices[i].row;
+  std::vector<Mlp::Call> calls;
   for (size_t begin = 0; begin < choices.size();) {
+    // As many whole experts as fit the batch, but at least one.
+    calls.clear();
     size_t end = begin;
-    while (end < choices.size() &&
-           choices[end].expert == choices[begin].expert) {
-      ++end;
+    while (end < choices.size() && (end == begin || end - begin < kBatchRows)) {
+      const size_t first = end;
+      const uint32_t expert = choices[first].expert;
+      while (end < choices.size() && choices[end].expert == expert) ++end;
+      calls.push_back({.mlp = experts_[expert].get(),
+                       .x = x,
+                       .row_of = row_of.data() + first,
+                       .rows = end - first,
+                       .out = nullptr});
     }
-    const size_t count = end - begin;
-    float* input = Workspace::Reserve(workspace->outer, 2 * count * width);
-    float* output = input + count * width;
-    for (size_t i = 0; i < count; ++i) {
-      const float* row = x + choices[begin + i].row * width;
-      std::copy(row, row + width, input + i * width);
+    float* output = Workspace::Reserve(workspace->outer, (end - begin) * width);
+    size_t done = 0;
+    for (Mlp::Call& call : calls) {
+      call.out = output + done * width;
+      done += call.rows;
     }
-    experts_[choices[begin].expert]->Forward(input, count, output, workspace);
-    for (size_t i = 0; i < count; ++i) {
-      kernels::AddScaled(choices[begin + i].weight, output + i * width,
-                         out + choices[begin + i].row * width, width);
-    }
+    Mlp::ForwardAll(calls, workspace);
+    // By columns: a row's sum is taken in the order of its experts.
+    const size_t columns = (width + kColumns - 1) / kColumns;
+    ParallelRows(workspace->pool, columns, (end - begin) * kColumns,
+                 [&](size_t c) {
+                   const size_t at = c * kColumns;
+                   const size_t count = std::min(kColumns, width - at);
+                   for (size_t i = begin; i < end; ++i) {
+                     kernels::AddScaled(choices[i].weight,
+                                        output + (i - begin) * width + at,
+                                        out + row_of[i] * width + at, count);
+                   }
+                 });
     begin = end;
   }
 }

@@ -16,7 +16,7 @@
 namespace braid::model {
 
 // No state. Tokens are grouped by expert, so each chosen expert's weights are
-// read once.
+// read once, and several experts are computed together.
 class Moe : public Operator {
  public:
   static absl::StatusOr<std::unique_ptr<Moe>> Load(const MoeSpec& spec,

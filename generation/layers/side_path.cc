@@ -37,7 +37,7 @@ void SidePath::Forward(const float* x, const float* embedded, size_t rows,
   attention_->Forward(input, rows, state, middle, workspace);
   mlp_norm_.Apply(middle, hidden, rows, hidden, middle, hidden,
                   workspace->pool);
-  mlp_->Forward(middle, rows, input, workspace);
+  mlp_->Forward(middle, rows, nullptr, input, workspace);
   out_.Apply(input, hidden, rows, out, hidden, workspace->pool);
 }
 

@@ -9,10 +9,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "generation/checkpoint/quantized_tensors.h"
 #include "kernels/conv1d.h"
 
 namespace braid::model {
 namespace {
+
+// Gates and values alternate in blocks of this many rows where the kernel lets
+// them meet.
+constexpr size_t kGateBlock = kernels::QuantizedWeights::kColumns;
 
 // Scales of the rows, in their final order.
 std::vector<float> RowScales(const LinearSpec& spec, double factor) {
@@ -103,26 +108,113 @@ std::vector<float> WeightLoader::Bias(const LinearSpec& spec) {
 }
 
 Linear WeightLoader::Load(const LinearSpec& spec) {
-  std::shared_ptr<const kernels::PackedWeights>& packed = packed_[Key(spec)];
-  if (packed == nullptr) {
+  return IsQuantized(spec) ? LoadQuantized(spec, /*gates_in_blocks=*/false)
+                           : LoadPacked(spec);
+}
+
+Linear WeightLoader::LoadGated(const LinearSpec& spec) {
+  if (!IsQuantized(spec)) return LoadPacked(spec);
+  // What low-rank additions change must be whole before it meets the gates.
+  return LoadQuantized(
+      spec, spec.adapters.empty() && spec.out() % (2 * kGateBlock) == 0);
+}
+
+bool WeightLoader::IsQuantized(const LinearSpec& spec) {
+  size_t quantized = 0;
+  for (const TensorSpec& tensor : spec.weights) {
+    if (model::IsQuantized(checkpoint_, tensor.name)) ++quantized;
+  }
+  if (quantized == 0) return false;
+  if (quantized < spec.weights.size() && status_.ok()) {
+    status_ = absl::InvalidArgumentError(absl::StrCat(
+        checkpoint_.directory(), ": tensor \"", spec.weights[0].name,
+        "\" and others that make one matrix with it must all be quantised, or "
+        "none"));
+  }
+  return true;
+}
+
+Linear WeightLoader::LoadPacked(const LinearSpec& spec) {
+  const std::string key = Key(spec);
+  auto packed = packed_.find(key);
+  if (packed == packed_.end()) {
     const std::vector<float> rows = Matrix(spec);
     if (!status_.ok()) return {};
-    packed = std::make_shared<const kernels::PackedWeights>(
-        kernels::PackedWeights::Pack(rows.data(), spec.out(), spec.in));
+    packed = packed_
+                 .emplace(key, std::make_shared<const kernels::PackedWeights>(
+                                   kernels::PackedWeights::Pack(
+                                       rows.data(), spec.out(), spec.in)))
+                 .first;
   }
-  Linear linear(packed, Bias(spec));
+  Linear linear(packed->second, Bias(spec));
+  LoadAdapters(spec, &linear);
+  return linear;
+}
+
+Linear WeightLoader::LoadQuantized(const LinearSpec& spec,
+                                   bool gates_in_blocks) {
+  if (!status_.ok()) return {};
+  const size_t out = spec.out();
+  // The row of the matrix that is stored in place i.
+  const auto place = [&](size_t i) {
+    if (!gates_in_blocks) return i;
+    const size_t block = i / (2 * kGateBlock);
+    const size_t in_block = i % (2 * kGateBlock);
+    return block * kGateBlock + in_block % kGateBlock +
+           (in_block < kGateBlock ? 0 : out / 2);
+  };
+  const std::string key = absl::StrCat(Key(spec), "\n", gates_in_blocks);
+  auto packed = packed_.find(key);
+  if (packed == packed_.end()) {
+    std::vector<kernels::QuantizedRow> rows;
+    rows.reserve(out);
+    for (const TensorSpec& tensor : spec.weights) {
+      const QuantizedTensor matrix(checkpoint_, *quantization_, tensor);
+      for (size_t i = 0; i < matrix.rows(); ++i) rows.push_back(matrix.row(i));
+    }
+    packed =
+        packed_
+            .emplace(key, std::make_shared<const kernels::QuantizedWeights>(
+                              kernels::QuantizedWeights::Pack(
+                                  *quantization_, out, spec.in,
+                                  [&](size_t i) {
+                                    const size_t row = place(i);
+                                    return rows[spec.row_order.empty()
+                                                    ? row
+                                                    : spec.row_order[row]];
+                                  })))
+            .first;
+  }
+  const std::vector<float> scales = RowScales(spec, spec.in_scale);
+  const std::vector<float> bias = Bias(spec);
+  if (!status_.ok()) return {};
+  const auto placed = [&](const std::vector<float>& values) {
+    std::vector<float> result(values.size());
+    for (size_t i = 0; i < result.size(); ++i) result[i] = values[place(i)];
+    return result;
+  };
+  Linear linear(packed->second, placed(bias));
+  if (std::any_of(scales.begin(), scales.end(),
+                  [](float scale) { return scale != 1.0f; })) {
+    linear.SetRowScales(placed(scales));
+  }
+  if (gates_in_blocks) linear.SetGatesInBlocks();
+  LoadAdapters(spec, &linear);
+  return linear;
+}
+
+void WeightLoader::LoadAdapters(const LinearSpec& spec, Linear* linear) {
   for (const LinearSpec::Adapter& adapter : spec.adapters) {
     const std::vector<float> down = Read(adapter.down);
     const std::vector<float> up = Read(adapter.up);
-    if (!status_.ok()) return {};
+    if (!status_.ok()) return;
     const std::vector<int64_t> down_shape = adapter.down.view_shape();
     const std::vector<int64_t> up_shape = adapter.up.view_shape();
-    linear.AddAdapter(
+    linear->AddAdapter(
         kernels::PackedWeights::Pack(down.data(), down_shape[0], down_shape[1]),
         kernels::PackedWeights::Pack(up.data(), up_shape[0], up_shape[1]),
         adapter.first_row);
   }
-  return linear;
 }
 
 std::optional<Linear> WeightLoader::Load(

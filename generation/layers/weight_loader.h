@@ -25,8 +25,11 @@ namespace braid::model {
 class WeightLoader {
  public:
   // `checkpoint` must outlive the loader.
-  explicit WeightLoader(const Checkpoint& checkpoint)
-      : checkpoint_(checkpoint) {}
+  // `quantization` is how matrices of codes are stored, if there are any.
+  explicit WeightLoader(
+      const Checkpoint& checkpoint,
+      std::optional<kernels::QuantizedFormat> quantization = std::nullopt)
+      : checkpoint_(checkpoint), quantization_(quantization) {}
 
   // The tensor, or its slice, as f32.
   std::vector<float> Read(const TensorSpec& spec);
@@ -36,6 +39,9 @@ class WeightLoader {
   // one in memory. The largest extra memory while it runs is two f32 copies of
   // the layer.
   Linear Load(const LinearSpec& spec);
+  // A layer whose outputs are gates and then as many values, to be applied
+  // gated.
+  Linear LoadGated(const LinearSpec& spec);
   std::optional<Linear> Load(const std::optional<LinearSpec>& spec);
   // The matrix itself, [out, in], in the row order and scales of the spec.
   std::vector<float> Matrix(const LinearSpec& spec);
@@ -58,13 +64,16 @@ class WeightLoader {
   }
 
  private:
+  Linear LoadPacked(const LinearSpec& spec);
+  Linear LoadQuantized(const LinearSpec& spec, bool gates_in_blocks);
+  bool IsQuantized(const LinearSpec& spec);
+  void LoadAdapters(const LinearSpec& spec, Linear* linear);
   std::vector<float> Bias(const LinearSpec& spec);
 
   const Checkpoint& checkpoint_;
+  const std::optional<kernels::QuantizedFormat> quantization_;
   absl::Status status_;
-  absl::flat_hash_map<std::string,
-                      std::shared_ptr<const kernels::PackedWeights>>
-      packed_;
+  absl::flat_hash_map<std::string, Linear::Weights> packed_;
 };
 
 }  // namespace braid::model

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#define BRAID_WANT_DOT_PRODUCTS
 #include "kernels/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -16,6 +17,7 @@
 // After foreach_target.h, which includes this file again per instruction set.
 #include "hwy/highway.h"
 #include "kernels/cpu/math-inl.h"
+#include "kernels/cpu/quantized_tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace braid::kernels {
@@ -47,6 +49,34 @@ double FmaRounds(size_t rounds, float seed, float* sink) {
   return 2.0 * static_cast<double>(rounds * kChains * kLanes);
 }
 
+// The same with products of 8-bit integers, four to a 32-bit sum.
+double Int8Rounds(size_t rounds, int seed, float* sink) {
+  const DI32 d;
+  int8_t four[4];
+  for (int8_t& input : four) input = static_cast<int8_t>(seed);
+  const FourInputs inputs(four);
+  VU8 weights = hn::Set(DU8(), static_cast<uint8_t>(seed));
+  VI32 chains[kChains];
+  BRAID_UNROLL
+  for (size_t j = 0; j < kChains; ++j) {
+    chains[j] = hn::Set(d, seed + static_cast<int>(j));
+  }
+  for (size_t i = 0; i < rounds; ++i) {
+    BRAID_UNROLL
+    for (size_t j = 0; j < kChains; ++j) {
+      chains[j] = AddProducts(chains[j], weights, inputs);
+    }
+    // New weights each round, as in a product, so that what is made of them
+    // cannot be kept.
+    weights = hn::Xor(weights, hn::BitCast(DU8(), chains[0]));
+  }
+  VI32 total = chains[0];
+  BRAID_UNROLL
+  for (size_t j = 1; j < kChains; ++j) total = hn::Add(total, chains[j]);
+  *sink = static_cast<float>(hn::GetLane(total));
+  return 2.0 * static_cast<double>(rounds * kChains * 4 * kLanes);
+}
+
 // Reads `count` floats, a multiple of 8 * kGroup. Returns the number of bytes.
 double ReadAll(const float* data, size_t count, float* sink) {
   const DF d;
@@ -76,6 +106,7 @@ namespace braid::kernels {
 namespace {
 
 HWY_EXPORT(FmaRounds);
+HWY_EXPORT(Int8Rounds);
 HWY_EXPORT(ReadAll);
 
 constexpr size_t kFmaRounds = 2'000'000;
@@ -87,6 +118,7 @@ using Clock = std::chrono::steady_clock;
 // What one thread found: its best rates, in units per second, per run.
 struct ThreadRates {
   double fma[kRuns] = {};
+  double int8[kRuns] = {};
   double read[kRuns] = {};
 };
 
@@ -115,6 +147,13 @@ Floors MeasureFloors(int threads) {
     }
     for (int run = 0; run < kRuns; ++run) {
       barrier.arrive_and_wait();
+      mine->int8[run] = Rate([&] {
+        return HWY_DYNAMIC_DISPATCH(Int8Rounds)(kFmaRounds, 3, &sink);
+      });
+      keep = keep + sink;
+    }
+    for (int run = 0; run < kRuns; ++run) {
+      barrier.arrive_and_wait();
       mine->read[run] = Rate([&] {
         return HWY_DYNAMIC_DISPATCH(ReadAll)(data.data(), data.size(), &sink);
       });
@@ -129,12 +168,15 @@ Floors MeasureFloors(int threads) {
   Floors floors{.threads = threads};
   for (int run = 0; run < kRuns; ++run) {
     double fma = 0;
+    double int8 = 0;
     double read = 0;
     for (const ThreadRates& thread : rates) {
       fma += thread.fma[run];
+      int8 += thread.int8[run];
       read += thread.read[run];
     }
     floors.fma_gflops = std::max(floors.fma_gflops, fma * 1e-9);
+    floors.int8_gops = std::max(floors.int8_gops, int8 * 1e-9);
     floors.read_gigabytes_per_second =
         std::max(floors.read_gigabytes_per_second, read * 1e-9);
   }

@@ -13,6 +13,7 @@
 #include "hwy/foreach_target.h"
 // After foreach_target.h, which includes this file again per instruction set.
 #include "hwy/highway.h"
+#include "kernels/cpu/finish-inl.h"
 #include "kernels/cpu/math-inl.h"
 #include "kernels/cpu/micro_kernel-inl.h"
 
@@ -25,79 +26,20 @@ namespace HWY_NAMESPACE {
 // in the level-1 cache.
 constexpr size_t kBlockK = 256;
 
-// out = act(sums + bias) + residual for one row of one panel. `bias`,
-// `residual` and `out` point at 16 valid floats; the first two may be null.
-template <Activation kActivation>
-HWY_INLINE void FinishRow(const float* sums, const float* bias,
-                          const float* residual, float* out) {
-  const DF d;
-  BRAID_UNROLL
-  for (size_t j = 0; j < kVecs; ++j) {
-    const size_t at = j * kLanes;
-    VF v = hn::LoadU(d, sums + at);
-    if (bias != nullptr) v = hn::Add(v, hn::LoadU(d, bias + at));
-    v = ActivateVector<kActivation>(v);
-    if (residual != nullptr) v = hn::Add(v, hn::LoadU(d, residual + at));
-    hn::StoreU(v, d, out + at);
-  }
-}
-
 // The whole tile: `rows` rows from `row`, `panels` panels from `panel`.
-template <Activation kActivation>
-HWY_NOINLINE void FinishTile(const GemmParams& p, const float* tile, size_t ldt,
-                             size_t row, size_t rows, size_t panel,
-                             size_t panels) {
-  const size_t n = p.b->n();
-  for (size_t q = 0; q < panels; ++q) {
-    const size_t column = (panel + q) * kPanel;
-    const size_t width = std::min(kPanel, n - column);
-    const float* bias = p.bias == nullptr ? nullptr : p.bias + column;
-    if (width == kPanel) {
-      for (size_t r = 0; r < rows; ++r) {
-        const size_t at = (row + r) * p.ldc + column;
-        FinishRow<kActivation>(
-            tile + r * ldt + q * kPanel, bias,
-            p.residual == nullptr ? nullptr : p.residual + at, p.c + at);
-      }
-      continue;
+void Finish(const GemmParams& p, const float* tile, size_t ldt, size_t row,
+            size_t rows, size_t panel, size_t panels) {
+  const FinishArgs args{.bias = p.bias,
+                        .residual = p.residual,
+                        .c = p.c,
+                        .ldc = p.ldc,
+                        .n = p.b->n()};
+  WithActivation(p.activation, [&]<Activation kActivation>() {
+    for (size_t q = 0; q < panels; ++q) {
+      FinishPanel<kActivation>(args, tile + q * kPanel, ldt, row, rows,
+                               (panel + q) * kPanel);
     }
-    // The last panel, where the matrix ends inside it.
-    HWY_ALIGN float padded_bias[kPanel] = {};
-    HWY_ALIGN float padded_residual[kPanel] = {};
-    HWY_ALIGN float padded_out[kPanel];
-    if (bias != nullptr) std::memcpy(padded_bias, bias, width * sizeof(float));
-    for (size_t r = 0; r < rows; ++r) {
-      const size_t at = (row + r) * p.ldc + column;
-      if (p.residual != nullptr) {
-        std::memcpy(padded_residual, p.residual + at, width * sizeof(float));
-      }
-      FinishRow<kActivation>(
-          tile + r * ldt + q * kPanel, bias == nullptr ? nullptr : padded_bias,
-          p.residual == nullptr ? nullptr : padded_residual, padded_out);
-      std::memcpy(p.c + at, padded_out, width * sizeof(float));
-    }
-  }
-}
-
-HWY_INLINE void Finish(const GemmParams& p, const float* tile, size_t ldt,
-                       size_t row, size_t rows, size_t panel, size_t panels) {
-  switch (p.activation) {
-    case Activation::kNone:
-      FinishTile<Activation::kNone>(p, tile, ldt, row, rows, panel, panels);
-      break;
-    case Activation::kGelu:
-      FinishTile<Activation::kGelu>(p, tile, ldt, row, rows, panel, panels);
-      break;
-    case Activation::kSilu:
-      FinishTile<Activation::kSilu>(p, tile, ldt, row, rows, panel, panels);
-      break;
-    case Activation::kRelu2:
-      FinishTile<Activation::kRelu2>(p, tile, ldt, row, rows, panel, panels);
-      break;
-    case Activation::kSigmoid:
-      FinishTile<Activation::kSigmoid>(p, tile, ldt, row, rows, panel, panels);
-      break;
-  }
+  });
 }
 
 // One task: rows [row, row + rows) of the output, in the columns of `panels`

@@ -1,8 +1,11 @@
 #include "kernels/thread_pool.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
+#include <cstdint>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -14,13 +17,63 @@ namespace {
 // while does not hold up the others.
 constexpr size_t kRangesPerThread = 4;
 
+using Clock = std::chrono::steady_clock;
+// How long a thread looks for work before it sleeps: a model's pass over a
+// token is hundreds of loops, a few microseconds apart, and to wake a thread
+// takes tens of them.
+constexpr std::chrono::microseconds kAwake{60};
+// How long it does so without offering its core to others.
+constexpr std::chrono::microseconds kEager{15};
+constexpr int kPausesPerLook = 16;
+
+void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Returns when `value` is no longer `seen`: soon, if that comes within kAwake.
+void WaitForChange(const std::atomic<uint32_t>& value, uint32_t seen) {
+  const Clock::time_point start = Clock::now();
+  for (;;) {
+    for (int i = 0; i < kPausesPerLook; ++i) {
+      if (value.load(std::memory_order_acquire) != seen) return;
+      Pause();
+    }
+    const Clock::duration waited = Clock::now() - start;
+    if (waited > kAwake) break;
+    if (waited > kEager) sched_yield();
+  }
+  value.wait(seen, std::memory_order_acquire);
+}
+
+// Held for some tens of nanoseconds at a time.
+class SpinLock {
+ public:
+  void lock() {
+    while (held_.exchange(true, std::memory_order_acquire)) {
+      // The holder may have lost its core.
+      for (int i = 0; held_.load(std::memory_order_relaxed); ++i) {
+        Pause();
+        if (i >= kPausesPerLook) sched_yield();
+      }
+    }
+  }
+  void unlock() { held_.store(false, std::memory_order_release); }
+
+ private:
+  std::atomic<bool> held_{false};
+};
+
 // One ParallelFor call; lives on the caller's stack.
 struct Loop {
   const std::function<void(size_t, size_t)>* body;
   size_t n;
   size_t range;
   std::atomic<size_t> next{0};
-  int workers = 0;  // that are inside Run; guarded by State::mutex
+  int workers = 0;  // that are inside Run; guarded by State::lock
 
   bool HasWork() const { return next.load(std::memory_order_relaxed) < n; }
 
@@ -36,31 +89,41 @@ struct Loop {
 }  // namespace
 
 struct ThreadPool::State {
-  std::mutex mutex;
-  std::condition_variable work;  // a loop was added, or stop was set
-  std::condition_variable left;  // a worker left a loop
-  std::vector<Loop*> loops;      // oldest first; guarded by mutex
-  bool stop = false;             // guarded by mutex
+  SpinLock lock;
+  std::vector<Loop*> loops;        // oldest first; guarded by lock
+  std::atomic<uint32_t> added{0};  // counts loops, and the end of the pool
+  std::atomic<uint32_t> left{0};   // counts workers that left a loop
+  std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
 
-  Loop* FindLoop() {
+  // A loop with work, joined; null if there is none.
+  Loop* Join() {
+    const std::lock_guard<SpinLock> guard(lock);
     for (Loop* loop : loops) {
-      if (loop->HasWork()) return loop;
+      if (!loop->HasWork()) continue;
+      ++loop->workers;
+      return loop;
     }
     return nullptr;
   }
 
   void WorkerMain() {
-    std::unique_lock<std::mutex> lock(mutex);
     for (;;) {
-      Loop* loop = nullptr;
-      work.wait(lock, [&] { return stop || (loop = FindLoop()) != nullptr; });
-      if (loop == nullptr) return;
-      ++loop->workers;
-      lock.unlock();
+      // Read before the search: what is added after it is a change.
+      const uint32_t seen = added.load(std::memory_order_acquire);
+      if (stop.load(std::memory_order_relaxed)) return;
+      Loop* loop = Join();
+      if (loop == nullptr) {
+        WaitForChange(added, seen);
+        continue;
+      }
       loop->Run();
-      lock.lock();
-      if (--loop->workers == 0) left.notify_all();
+      {
+        const std::lock_guard<SpinLock> guard(lock);
+        --loop->workers;  // the loop may be gone after this
+      }
+      left.fetch_add(1, std::memory_order_release);
+      left.notify_all();
     }
   }
 };
@@ -75,11 +138,9 @@ ThreadPool::ThreadPool(int num_threads)
 }
 
 ThreadPool::~ThreadPool() {
-  {
-    std::lock_guard<std::mutex> lock(state_->mutex);
-    state_->stop = true;
-  }
-  state_->work.notify_all();
+  state_->stop.store(true, std::memory_order_relaxed);
+  state_->added.fetch_add(1, std::memory_order_release);
+  state_->added.notify_all();
   for (std::thread& thread : state_->threads) thread.join();
 }
 
@@ -96,17 +157,25 @@ void ThreadPool::ParallelFor(
   }
   Loop loop{.body = &body, .n = n, .range = range};
   {
-    std::lock_guard<std::mutex> lock(state_->mutex);
+    const std::lock_guard<SpinLock> guard(state_->lock);
     state_->loops.push_back(&loop);
   }
-  const size_t useful_workers =
-      std::min<size_t>((n + range - 1) / range, num_threads_) - 1;
-  for (size_t i = 0; i < useful_workers; ++i) state_->work.notify_one();
+  state_->added.fetch_add(1, std::memory_order_release);
+  state_->added.notify_all();
   loop.Run();
 
-  std::unique_lock<std::mutex> lock(state_->mutex);
-  std::erase(state_->loops, &loop);
-  state_->left.wait(lock, [&] { return loop.workers == 0; });
+  {
+    const std::lock_guard<SpinLock> guard(state_->lock);
+    std::erase(state_->loops, &loop);
+  }
+  for (;;) {
+    const uint32_t seen = state_->left.load(std::memory_order_acquire);
+    {
+      const std::lock_guard<SpinLock> guard(state_->lock);
+      if (loop.workers == 0) return;
+    }
+    WaitForChange(state_->left, seen);
+  }
 }
 
 }  // namespace braid::kernels

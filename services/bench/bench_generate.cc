@@ -17,7 +17,6 @@ namespace braid::services {
 namespace {
 
 constexpr size_t kPrefillChunk = 512;
-constexpr double kBytesPerWeight = 4;  // f32
 
 using generation::HybridModel;
 using generation::LogitsOf;
@@ -150,17 +149,23 @@ absl::StatusOr<Json> BenchGenerate(const BenchGenerateOptions& options,
   if (!status.ok()) return status;
 
   const double active = static_cast<double>(inspected->active_parameters);
+  const bool quantized = inspected->weights != "f32";
   Json rows = Json::array();
   for (const size_t prompt : options.prompts) {
     for (const size_t depth : options.depths) {
       absl::StatusOr<Json> point =
           MeasurePoint(**model, bench, prompt, depth, options.generate, stop);
       if (!point.ok()) return point.status();
-      // Decoding reads every active weight once a token; prefill multiplies and
-      // adds each once a token. What the context costs comes on top.
+      // Decoding reads every active weight and the state once a token; prefill
+      // multiplies and adds each weight once a token, and what the context
+      // costs comes on top.
       const double decode_floor =
-          floors.read_gigabytes_per_second * 1e9 / (active * kBytesPerWeight);
-      const double prefill_floor = floors.fma_gflops * 1e9 / (2 * active);
+          floors.read_gigabytes_per_second * 1e9 /
+          static_cast<double>(inspected->active_weight_bytes +
+                              (*point)["state_bytes"].get<uint64_t>());
+      const double prefill_floor =
+          (quantized ? floors.int8_gops : floors.fma_gflops) * 1e9 /
+          (2 * active);
       (*point)["floor_ratio"] =
           (*point)["decode_tokens_per_second"].get<double>() / decode_floor;
       (*point)["prefill_floor_ratio"] =
@@ -170,11 +175,13 @@ absl::StatusOr<Json> BenchGenerate(const BenchGenerateOptions& options,
     }
   }
   return Json{{"model", options.model},
-              {"weights", "f32"},
+              {"weights", inspected->weights},
+              {"active_weight_bytes", inspected->active_weight_bytes},
               {"rows", rows},
               {"floor",
                {{"read_gigabytes_per_second", floors.read_gigabytes_per_second},
-                {"fma_gflops", floors.fma_gflops}}},
+                {"fma_gflops", floors.fma_gflops},
+                {"int8_gops", floors.int8_gops}}},
               {"machine", machine}};
 }
 

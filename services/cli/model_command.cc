@@ -1,4 +1,5 @@
-// `braid model inspect|verify`, and the verb `fetch` joins (fetch_command.cc).
+// `braid model inspect|verify`; the verbs `fetch` and `quantize` join
+// (fetch_command.cc, quantize_command.cc).
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
@@ -101,7 +102,9 @@ ExitCode Inspect(const std::string& directory, const Context& context) {
          {"parameters", report->parameters},
          {"active_parameters", report->active_parameters},
          {"checkpoint_bytes", report->checkpoint_bytes},
+         {"weights", report->weights},
          {"weight_bytes", report->weight_bytes},
+         {"active_weight_bytes", report->active_weight_bytes},
          {"recurrent_state_bytes", report->recurrent_state_bytes},
          {"kv_bytes_per_token", report->kv_bytes_per_token},
          {"contexts", contexts}},
@@ -129,9 +132,10 @@ void Register(CLI::App* verb, CommonOptions* common, Action* action,
 
 void AddModel(CLI::App& app, CommonOptions* common, Action* action) {
   CLI::App* verb = app.add_subcommand(
-      "model", "Fetch, look at and check a model's checkpoint");
+      "model", "Fetch, look at, check and quantise a model's checkpoint");
   verb->require_subcommand(1);
   AddModelFetch(verb, common, action);
+  AddModelQuantize(verb, common, action);
   Register(
       verb->add_subcommand("inspect",
                            "Say what a checkpoint is and what it will cost, "

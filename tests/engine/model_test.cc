@@ -147,8 +147,13 @@ TEST_P(TinyModelTest, InspectCountsWhatIsThere) {
   EXPECT_EQ(report->recurrent_state_bytes, (*hybrid)->state_bytes().recurrent);
   EXPECT_EQ(report->kv_bytes_per_token, (*hybrid)->state_bytes().kv_per_token);
   EXPECT_EQ(report->layers, (*hybrid)->spec().layers.size());
+  const model::ModelSpec& spec = (*hybrid)->spec();
   EXPECT_EQ(report->active_parameters < report->parameters,
-            report->operators.contains("moe"));
+            report->operators.contains("moe") ||
+                spec.head.weights[0].name != spec.embedding.name);
+  EXPECT_EQ(report->weights, "f32");
+  EXPECT_EQ(report->weight_bytes, 4 * report->parameters);
+  EXPECT_EQ(report->active_weight_bytes, 4 * report->active_parameters);
   ASSERT_EQ(report->contexts.size(), 4u);
   for (const ContextCost& cost : report->contexts) {
     EXPECT_EQ(cost.state_bytes, (*hybrid)->state_bytes().For(cost.tokens));

@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (uint64_t i = 0; i < tensor->bytes; ++i) sink = tensor->data[i];
     (void)sink;
     const auto values = (*checkpoint)->ReadF32(name, tensor->shape);
-    const bool readable = tensor->dtype != braid::model::DType::kOther;
+    const bool readable = braid::model::IsFloat(tensor->dtype);
     if (values.ok() != readable) std::abort();
     if (readable && values->size() != static_cast<size_t>(tensor->elements)) {
       std::abort();

@@ -5,7 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-// Before Highway: what to leave out.
+// Before Highway: what to leave out, in any kernel.
+#define BRAID_WANT_DOT_PRODUCTS
 #include "kernels/cpu/targets.h"
 // After it.
 #include "hwy/targets.h"

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "generation/checkpoint/quantized_tensors.h"
 
 namespace braid::model {
 namespace {
@@ -81,15 +82,14 @@ Context ReadCommon(ConfigReader& config, const Checkpoint* checkpoint,
   spec->vocab_size = config.Int("vocab_size", 1, kMaxVocab);
   spec->max_context_tokens =
       config.Int(fields.max_tokens, 1, kMaxContext, fields.absent_max_tokens);
-  RejectQuantized(config);
+  ReadQuantizationInto(config, spec);
   return context;
 }
 
-void RejectQuantized(ConfigReader& config) {
-  if (config.Find("quantization_config") != nullptr) {
-    config.Unsupported("quantization_config",
-                       "quantised checkpoints are not supported");
-  }
+void ReadQuantizationInto(ConfigReader& config, ModelSpec* spec) {
+  const std::optional<kernels::QuantizedFormat> format =
+      ReadQuantization(config);
+  if (format.has_value()) spec->quantization = format;
 }
 
 void AddEnds(const Context& context, const EndNames& names, bool tied,

@@ -53,13 +53,13 @@ struct CommonFields {
 // recurrent one.
 inline constexpr int64_t kUnboundedContext = 1 << 20;
 
-// Reads the sizes of the model as a whole, into the spec too, and rejects
-// quantised checkpoints.
+// Reads the sizes of the model as a whole, into the spec too, and how its
+// matrices are quantised.
 Context ReadCommon(ConfigReader& config, const Checkpoint* checkpoint,
                    const CommonFields& fields, ModelSpec* spec);
 
 // Done by ReadCommon; for a wrapper's own fields.
-void RejectQuantized(ConfigReader& config);
+void ReadQuantizationInto(ConfigReader& config, ModelSpec* spec);
 
 // Where the model begins and ends.
 struct EndNames {

@@ -183,10 +183,10 @@ Context ReadQwen(ConfigReader& config, const Checkpoint* checkpoint,
 absl::StatusOr<ModelSpec> ReadQwen35(ConfigReader& outer,
                                      const Checkpoint* checkpoint, bool moe) {
   std::optional<ConfigReader> part = outer.Part("text_config");
-  RejectQuantized(outer);
+  ModelSpec spec;
+  ReadQuantizationInto(outer, &spec);
   if (!outer.status().ok()) return outer.status();
   ConfigReader& config = part.has_value() ? *part : outer;
-  ModelSpec spec;
   const Context context = ReadQwen(config, checkpoint, &spec);
   Variant variant;
   for (int64_t i = 0; !moe && i < context.layers; ++i) variant.dense.insert(i);
