@@ -11,7 +11,8 @@ struct Floors {
   double fma_gflops = 0;
   // The same of products of 8-bit integers, in the best way of this processor.
   double int8_gops = 0;
-  // Sequential reads of arrays far larger than the caches, summed over the
+  // Sequential reads of arrays far larger than the caches, in huge pages where
+  // the system has them, summed over the
   // threads, in 10^9 bytes per second.
   double read_gigabytes_per_second = 0;
 };

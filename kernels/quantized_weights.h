@@ -109,7 +109,7 @@ class QuantizedWeights {
   size_t codes_stride_ = 0;
   size_t scales_at_ = 0;
   size_t zeros_at_ = 0;
-  std::shared_ptr<const uint8_t[]> data_;
+  std::shared_ptr<uint8_t[]> data_;
 };
 
 }  // namespace braid::kernels

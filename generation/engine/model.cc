@@ -99,14 +99,17 @@ absl::Status HybridModel::Forward(absl::Span<const int32_t> ids,
   const size_t rows = ids.size();
   const size_t hidden = spec_.hidden;
   const size_t size = rows * hidden;
-  model::Stream stream;
+  model::Stream& stream = workspace->stream;
   stream.rows = rows;
   for (std::vector<float>* buffer :
        {&stream.x, &stream.normed, &stream.out, &stream.branch}) {
-    buffer->resize(size);
+    model::Workspace::Reserve(*buffer, size);
   }
   Embed(ids, stream.x.data());
-  if (keeps_embedded_) stream.embedded = stream.x;
+  if (keeps_embedded_) {
+    std::copy_n(stream.x.data(), size,
+                model::Workspace::Reserve(stream.embedded, size));
+  }
 
   if (options.layer_outputs != nullptr) options.layer_outputs->clear();
   model::OperatorState* states = state->operators.data();
@@ -119,8 +122,8 @@ absl::Status HybridModel::Forward(absl::Span<const int32_t> ids,
       states += block->states();
     }
     if (options.layer_outputs != nullptr) {
-      options.layer_outputs->emplace_back(stream.x.end() - hidden,
-                                          stream.x.end());
+      const float* last = stream.x.data() + size - hidden;
+      options.layer_outputs->emplace_back(last, last + hidden);
     }
   }
   state->tokens += rows;

@@ -15,16 +15,6 @@
 
 namespace braid::model {
 
-// The residual stream and the buffers that a step needs, each [rows, hidden].
-struct Stream {
-  std::vector<float> x;
-  std::vector<float> embedded;  // x before the first layer; empty if unused
-  std::vector<float> normed;
-  std::vector<float> out;
-  std::vector<float> branch;
-  size_t rows = 0;
-};
-
 // Immutable after loading; shared between threads.
 class Block {
  public:

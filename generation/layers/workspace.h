@@ -10,9 +10,20 @@
 
 namespace braid::model {
 
+// The residual stream and the buffers that a step of it needs, each with room
+// for [rows, hidden] at least.
+struct Stream {
+  std::vector<float> x;
+  std::vector<float> embedded;  // x before the first layer, if that is used
+  std::vector<float> normed;
+  std::vector<float> out;
+  std::vector<float> branch;
+  size_t rows = 0;
+};
+
 // Each buffer grows to its largest use and stays. A layer may use all of them;
-// nothing in them lives longer than one layer's call. Not thread-safe: one
-// workspace for each forward pass that runs at a time.
+// nothing in them but the stream lives longer than one layer's call. Not
+// thread-safe: one workspace for each forward pass that runs at a time.
 struct Workspace {
   kernels::ThreadPool* pool = nullptr;  // null: run on the caller
   std::vector<float> projected;
@@ -22,6 +33,8 @@ struct Workspace {
   // For what calls another layer inside: experts, shared blocks.
   std::vector<float> outer;
   std::vector<float> latent;
+  // Of the pass as a whole.
+  Stream stream;
 
   static float* Reserve(std::vector<float>& buffer, size_t count) {
     if (buffer.size() < count) buffer.resize(count);

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/cpu/large_memory.h"
+
 #define BRAID_WANT_DOT_PRODUCTS
 #include "kernels/cpu/targets.h"
 
@@ -135,7 +137,9 @@ Floors MeasureFloors(int threads) {
   std::vector<ThreadRates> rates(threads);
   std::barrier barrier(threads);
   const auto measure = [&](ThreadRates* mine) {
-    const std::vector<float> data(kReadFloats, 1.0f);
+    const LargeMemory memory = AllocateLarge(kReadFloats * sizeof(float));
+    auto* data = reinterpret_cast<float*>(memory.get());
+    std::fill_n(data, kReadFloats, 1.0f);
     volatile float keep = 0;
     float sink = 0;
     for (int run = 0; run < kRuns; ++run) {
@@ -155,7 +159,7 @@ Floors MeasureFloors(int threads) {
     for (int run = 0; run < kRuns; ++run) {
       barrier.arrive_and_wait();
       mine->read[run] = Rate([&] {
-        return HWY_DYNAMIC_DISPATCH(ReadAll)(data.data(), data.size(), &sink);
+        return HWY_DYNAMIC_DISPATCH(ReadAll)(data, kReadFloats, &sink);
       });
       keep = keep + sink;
     }

@@ -49,6 +49,8 @@ inline constexpr size_t kTilePanels = 1;
 // flight to hide the latency of the additions.
 inline constexpr size_t kFlatRows = 2;
 inline constexpr size_t kFlatPanels = 4;
+// How far ahead of its codes such a tile fetches them, in bytes.
+inline constexpr size_t kFetchAhead = 512;
 
 // Four activations, in every 32-bit lane.
 #if HWY_TARGET == HWY_AVX3_DL
@@ -161,6 +163,11 @@ HWY_NOINLINE void QuantizedTile(const QuantizedTileArgs& t) {
     VI32 products[kRows][kVectors];
     BRAID_UNROLL
     for (size_t r = 0; r < kRows; ++r) {
+      // The rows of the next tile, a few cache lines of each at a time: streams
+      // so short are not fetched ahead by themselves.
+      for (size_t i = 0; kRows > kFlatRows && i < t.group_quads * 4; i += 64) {
+        __builtin_prefetch(a + (kRows + r) * t.lda + i);
+      }
       const VI32 start = hn::Set(di, t.starts[r * t.ldg + g]);
       BRAID_UNROLL
       for (size_t j = 0; j < kVectors; ++j) products[r][j] = start;
@@ -169,6 +176,13 @@ HWY_NOINLINE void QuantizedTile(const QuantizedTileArgs& t) {
       BRAID_UNROLL
       for (size_t part = 0; part < kQuadsAtOnce; ++part) {
         VU8 weights[kVectors];
+        if constexpr (kRows <= kFlatRows) {
+          // Memory is slower than the arithmetic of so few rows.
+          BRAID_UNROLL
+          for (size_t p = 0; p < kPanels && part == 0; ++p) {
+            __builtin_prefetch(codes + p * t.codes_stride + kFetchAhead, 0, 3);
+          }
+        }
         BRAID_UNROLL
         for (size_t j = 0; j < kVectors; ++j) {
           weights[j] = LoadQuad<kNibbles>(

@@ -1,25 +1,13 @@
 #include "kernels/quantized_weights.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
-#include <new>
 
+#include "kernels/cpu/large_memory.h"
 #include "kernels/half.h"
 
 namespace braid::kernels {
 namespace {
-
-// Memory of weights comes in pages of 2 MB where the system has them: with
-// pages of 4 KB, a large part of the time of a pass over the weights goes into
-// looking up addresses.
-constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kCacheLine = 64;
-
-size_t RoundUp(size_t n, size_t multiple) {
-  return (n + multiple - 1) / multiple * multiple;
-}
 
 int CodeAt(const QuantizedFormat& format, const uint8_t* codes, size_t i) {
   if (format.bits == 8) return codes[i];
@@ -93,17 +81,8 @@ QuantizedWeights QuantizedWeights::Pack(
   packed.bytes_ =
       packed.zeros_at_ + (format.zero_points ? panels * groups * kColumns : 0);
 
-  const size_t alignment =
-      packed.bytes_ < 2 * kHugePage ? kCacheLine : kHugePage;
-  const size_t allocated = RoundUp(packed.bytes_, alignment);
-  auto* data = static_cast<uint8_t*>(
-      ::operator new[](allocated, std::align_val_t(alignment)));
-  if (alignment == kHugePage) madvise(data, allocated, MADV_HUGEPAGE);
-  packed.data_ =
-      std::shared_ptr<const uint8_t[]>(data, [alignment](const uint8_t* p) {
-        ::operator delete[](const_cast<uint8_t*>(p),
-                            std::align_val_t(alignment));
-      });
+  packed.data_ = AllocateLarge(packed.bytes_);
+  uint8_t* data = packed.data_.get();
   // Codes of padding: weights are 0 whatever they are, because the scale is.
   std::memset(data, 0, packed.bytes_);
 
