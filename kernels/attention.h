@@ -5,6 +5,8 @@
 
 #include <cstddef>
 
+#include "kernels/kv_cache.h"
+
 namespace braid::kernels {
 
 class ThreadPool;
@@ -31,26 +33,22 @@ struct PackedAttentionParams {
 void PackedAttention(const PackedAttentionParams& params, ThreadPool* pool);
 
 // Causal grouped-query attention of the newest `m` tokens of one sequence over
-// its key and value cache. The cache already holds the rows of these tokens:
-// query i sees cache rows [0, t - m + i]. Query head h reads key/value head
-// h / (heads / kv_heads). Serves prefill in pieces and decode (m = 1).
+// its keys and values. The cache already holds those of the new tokens: query i
+// sees the first cache->tokens() - m + i + 1 of them. Query head h reads
+// key/value head h / (heads / kv_heads). Serves prefill in pieces and decode
+// (m = 1).
 //
-// Values may be narrower or wider than keys, and may lie inside the rows of the
-// keys: in latent attention with absorbed weights, the value is the first
-// value_dim columns of the key.
+// The softmax is a running one (Milakov and Gimelshein 2018), over the pages of
+// a segment of the sequence; segments begin at fixed positions, are reduced
+// each on its own and then merged in ascending order (as in Flash-Decoding, Dao
+// et al. 2023). So several threads can share a long context of few heads, and a
+// token's result has the same bits however many tokens and threads there are.
 struct CachedAttentionParams {
   const float* q = nullptr;  // [m, heads, head_dim], rows `ldq` apart
   size_t ldq = 0;
-  size_t m = 0;
-  const float* k_cache = nullptr;  // [t, kv_heads, head_dim], rows `ldkv` apart
-  const float* v_cache = nullptr;  // [t, kv_heads, value_dim], rows `ldv` apart
-  size_t ldkv = 0;
-  size_t ldv = 0;  // 0: ldkv
-  size_t t = 0;    // at least m
-  size_t heads = 0;
-  size_t kv_heads = 0;   // must divide heads
-  size_t head_dim = 0;   // of queries and keys
-  size_t value_dim = 0;  // of values and out; 0: head_dim
+  size_t m = 0;  // at most cache->tokens()
+  const KvCache* cache = nullptr;
+  size_t heads = 0;  // a multiple of the cache's kv_heads
   float scale = 1.0f;
   float* out = nullptr;  // [m, heads, value_dim], rows `ldo` apart
   size_t ldo = 0;

@@ -95,7 +95,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const Config& config) {
         generation::ExtractiveOptions());
   } else if (roles->generation) {
     auto generator =
-        generation::Generator::Load(config.model_directory, Threads(config));
+        generation::Generator::Load(config.model_directory, Threads(config),
+                                    *kernels::ParseKvType(config.kv_cache));
     if (!generator.ok()) return generator.status();
     parts.generator = *std::move(generator);
     parts.answerer = generation::MakeGenerativeAnswerer(parts.generator.get());

@@ -41,11 +41,13 @@ class ModelGenerator : public Generator {
  public:
   ModelGenerator(std::string name, std::unique_ptr<HybridModel> hybrid,
                  std::unique_ptr<model::Tokenizer> tokenizer,
-                 std::unique_ptr<model::ChatTemplate> chat, int threads)
+                 std::unique_ptr<model::ChatTemplate> chat, int threads,
+                 kernels::KvType kv)
       : name_(std::move(name)),
         hybrid_(std::move(hybrid)),
         tokenizer_(std::move(tokenizer)),
         chat_(std::move(chat)),
+        kv_(kv),
         pool_(threads),
         admission_(kMaxWaiting) {
     workspace_.pool = &pool_;
@@ -76,6 +78,7 @@ class ModelGenerator : public Generator {
   const std::unique_ptr<HybridModel> hybrid_;
   const std::unique_ptr<model::Tokenizer> tokenizer_;
   const std::unique_ptr<model::ChatTemplate> chat_;
+  const kernels::KvType kv_;
   kernels::ThreadPool pool_;
   Admission admission_;
   model::Workspace workspace_;  // of the request that was admitted
@@ -108,7 +111,8 @@ absl::Status ModelGenerator::CheckSize(size_t prompt_tokens,
         max_tokens, "; together at most ", context,
         " fit the model's context"));
   }
-  const uint64_t bytes = hybrid_->state_bytes().For(prompt_tokens + max_tokens);
+  const uint64_t bytes =
+      hybrid_->state_bytes(kv_).For(prompt_tokens + max_tokens);
   const uint64_t memory = PhysicalMemory();
   if (memory > 0 && bytes > memory / 2) {
     return absl::ResourceExhaustedError(absl::StrCat(
@@ -165,7 +169,7 @@ absl::StatusOr<GenerationResult> ModelGenerator::Run(
   };
   ForwardOptions options;
   options.stop = interrupted;
-  SequenceState state = hybrid_->NewState(prompt.size() + request.max_tokens);
+  SequenceState state = hybrid_->NewState(kv_);
   std::vector<float> logits;
   for (size_t begin = 0; begin < prompt.size(); begin += kPrefillChunk) {
     const size_t count = std::min(kPrefillChunk, prompt.size() - begin);
@@ -217,7 +221,7 @@ absl::StatusOr<GenerationResult> ModelGenerator::Run(
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Generator>> Generator::Load(
-    const std::string& directory, int threads) {
+    const std::string& directory, int threads, kernels::KvType kv) {
   if (threads < 1 || threads > kMaxThreads) {
     return absl::InvalidArgumentError(
         absl::StrCat("threads must be from 1 to ", kMaxThreads));
@@ -233,7 +237,7 @@ absl::StatusOr<std::unique_ptr<Generator>> Generator::Load(
   if (!path.has_filename()) path = path.parent_path();
   return std::make_unique<ModelGenerator>(
       path.filename().string(), *std::move(hybrid), *std::move(tokenizer),
-      *std::move(chat), threads);
+      *std::move(chat), threads, kv);
 }
 
 }  // namespace braid::generation

@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "generation/engine/sampling.h"
+#include "kernels/kv_cache.h"
 
 namespace braid::generation {
 
@@ -46,9 +47,9 @@ class Generator {
   virtual ~Generator() = default;
 
   // Loads an HF checkpoint directory onto the CPU in f32. `threads` is for one
-  // request's arithmetic.
+  // request's arithmetic; its keys and values are kept as `kv` says.
   static absl::StatusOr<std::unique_ptr<Generator>> Load(
-      const std::string& directory, int threads);
+      const std::string& directory, int threads, kernels::KvType kv);
 
   virtual const std::string& name() const = 0;
   // Longest prompt plus completion, in tokens.

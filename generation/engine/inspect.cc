@@ -103,15 +103,19 @@ void Count(const model::Checkpoint& checkpoint, const model::BlockSpec& block,
 }
 
 // Keys and values of one token, if every mixer were attention.
-uint64_t TransformerBytesPerToken(const model::ModelSpec& spec) {
+uint64_t TransformerBytesPerToken(const model::ModelSpec& spec,
+                                  kernels::KvType kv) {
   uint64_t mixers = 0;
-  uint64_t per_mixer = 2 * sizeof(float) * spec.hidden;
+  model::AttentionSpec full_width;
+  full_width.kv_heads = 1;
+  full_width.head_dim = spec.hidden;
+  uint64_t per_mixer = model::StateBytesOf(full_width, kv).kv_per_token;
   for (const model::LayerSpec& layer : spec.layers) {
     for (const model::BlockSpec& block : layer.blocks) {
       bool mixes = block.side.has_value();
       for (const model::OperatorSpec& branch : block.branches) {
         if (!IsFeedForward(branch)) mixes = true;
-        const uint64_t bytes = model::StateBytesOf(branch).kv_per_token;
+        const uint64_t bytes = model::StateBytesOf(branch, kv).kv_per_token;
         if (bytes > 0) per_mixer = bytes;
       }
       if (mixes) ++mixers;
@@ -122,7 +126,8 @@ uint64_t TransformerBytesPerToken(const model::ModelSpec& spec) {
 
 }  // namespace
 
-absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory) {
+absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory,
+                                              kernels::KvType kv) {
   auto checkpoint = model::Checkpoint::Open(directory);
   if (!checkpoint.ok()) return checkpoint.status();
   absl::StatusOr<model::ModelSpec> spec =
@@ -163,10 +168,10 @@ absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory) {
       Count(**checkpoint, block, &report);
     }
   }
-  const model::StateBytes state = model::StateBytesOf(*spec);
+  const model::StateBytes state = model::StateBytesOf(*spec, kv);
   report.recurrent_state_bytes = state.recurrent;
   report.kv_bytes_per_token = state.kv_per_token;
-  const uint64_t transformer = TransformerBytesPerToken(*spec);
+  const uint64_t transformer = TransformerBytesPerToken(*spec, kv);
   for (const uint64_t thousands : {4, 32, 128, 1024}) {
     const uint64_t tokens = thousands * 1024;
     report.contexts.push_back(

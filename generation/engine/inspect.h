@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/kv_cache.h"
 
 namespace braid::generation {
 
@@ -44,8 +45,10 @@ struct ModelReport {
 };
 
 // Reads config.json and the headers of the weights, and checks that they agree.
+// Keys and values count as `kv` says.
 // Errors as in HybridModel::Load.
-absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory);
+absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory,
+                                              kernels::KvType kv);
 
 }  // namespace braid::generation
 

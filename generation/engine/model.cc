@@ -28,7 +28,6 @@ absl::StatusOr<std::unique_ptr<HybridModel>> HybridModel::Load(
       !status.ok()) {
     return status;
   }
-  loaded->state_bytes_ = model::StateBytesOf(loaded->spec_);
   const model::TensorSpec& embedding = loaded->spec_.embedding;
   loaded->embedding_ = loaded->checkpoint_->Find(embedding.name);
   if (model::IsQuantized(*loaded->checkpoint_, embedding.name)) {
@@ -54,11 +53,11 @@ absl::StatusOr<std::unique_ptr<HybridModel>> HybridModel::Load(
   return loader.Finish(std::move(loaded));
 }
 
-SequenceState HybridModel::NewState(size_t tokens) const {
+SequenceState HybridModel::NewState(kernels::KvType kv) const {
   SequenceState state;
   for (const auto& layer : layers_) {
     for (const std::unique_ptr<model::Block>& block : layer) {
-      block->AppendNewStates(tokens, &state.operators);
+      block->AppendNewStates(kv, &state.operators);
     }
   }
   return state;

@@ -49,10 +49,13 @@ class HybridModel {
       const std::string& directory);
 
   const model::ModelSpec& spec() const { return spec_; }
-  const model::StateBytes& state_bytes() const { return state_bytes_; }
+  // What a sequence takes whose keys and values are kept as `kv` says.
+  model::StateBytes state_bytes(kernels::KvType kv) const {
+    return model::StateBytesOf(spec_, kv);
+  }
 
-  // The state before the first token, with room for `tokens` of them.
-  SequenceState NewState(size_t tokens) const;
+  // The state before the first token.
+  SequenceState NewState(kernels::KvType kv) const;
 
   // Runs the next `ids` of the sequence. `logits` receives [1 or ids.size(),
   // vocab] as the options say. A sequence cut into calls at any places gives
@@ -69,7 +72,6 @@ class HybridModel {
   void Embed(absl::Span<const int32_t> ids, float* x) const;
 
   model::ModelSpec spec_;
-  model::StateBytes state_bytes_;
   // Kept open: rows of the embedding are widened as they are looked up.
   std::unique_ptr<model::Checkpoint> checkpoint_;
   const model::TensorView* embedding_ = nullptr;

@@ -146,8 +146,10 @@ class Reference {
 
  private:
   static void Compare(float value, double expected, VerifyReport* report) {
-    report->max_abs_logit_error =
-        std::max(report->max_abs_logit_error, Difference(value, expected));
+    const double error = Difference(value, expected);
+    report->max_abs_logit_error = std::max(report->max_abs_logit_error, error);
+    // The sum of squares until all are there.
+    report->rms_logit_error += error * error;
     ++report->logits_compared;
   }
 
@@ -159,9 +161,9 @@ class Reference {
 // The prompt in uneven pieces against its logits in one piece.
 absl::Status ComparePieces(const HybridModel& hybrid,
                            absl::Span<const int32_t> prompt,
-                           absl::Span<const float> whole,
+                           absl::Span<const float> whole, kernels::KvType kv,
                            model::Workspace* workspace, VerifyReport* report) {
-  SequenceState state = hybrid.NewState(prompt.size());
+  SequenceState state = hybrid.NewState(kv);
   const size_t vocab = hybrid.spec().vocab_size;
   ForwardOptions options;
   options.logits = LogitsOf::kAllTokens;
@@ -212,7 +214,8 @@ absl::Status CompareTokenizer(const std::string& directory, const json& root,
 
 }  // namespace
 
-absl::StatusOr<VerifyReport> VerifyCheckpoint(const std::string& directory) {
+absl::StatusOr<VerifyReport> VerifyCheckpoint(const std::string& directory,
+                                              kernels::KvType kv) {
   const std::string path = absl::StrCat(directory, "/reference.json");
   absl::StatusOr<json> root = model::ReadJsonObject(path, kMaxReferenceBytes);
   if (!root.ok()) return root.status();
@@ -234,7 +237,7 @@ absl::StatusOr<VerifyReport> VerifyCheckpoint(const std::string& directory) {
   if (!decoded.ok()) return decoded.status();
 
   model::Workspace workspace;
-  SequenceState state = (*hybrid)->NewState(prompt->size() + decoded->size());
+  SequenceState state = (*hybrid)->NewState(kv);
   std::vector<float> logits;
   std::vector<std::vector<float>> layers;
   ForwardOptions prefill;
@@ -251,7 +254,7 @@ absl::StatusOr<VerifyReport> VerifyCheckpoint(const std::string& directory) {
   if (!status.ok()) return status;
   status = reference.CompareLayers(layers, &report);
   if (!status.ok()) return status;
-  status = ComparePieces(**hybrid, *prompt, logits, &workspace, &report);
+  status = ComparePieces(**hybrid, *prompt, logits, kv, &workspace, &report);
   if (!status.ok()) return status;
 
   // Greedy decoding, fed with our own tokens.
@@ -278,6 +281,10 @@ absl::StatusOr<VerifyReport> VerifyCheckpoint(const std::string& directory) {
   status = CompareTokenizer(directory, *root, reference, &report);
   if (!status.ok()) return status;
 
+  if (report.logits_compared > 0) {
+    report.rms_logit_error =
+        std::sqrt(report.rms_logit_error / report.logits_compared);
+  }
   report.ok = report.logits_compared > 0 && report.greedy_equal &&
               report.max_abs_logit_error <= report.tolerance &&
               report.max_abs_pieces_error <= report.tolerance &&

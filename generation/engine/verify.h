@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/kv_cache.h"
 
 namespace braid::generation {
 
@@ -16,6 +17,7 @@ struct VerifyReport {
   // Largest |logit - reference| over every position the reference gives, in the
   // prompt and in decoding. NaN counts as infinite.
   double max_abs_logit_error = 0;
+  double rms_logit_error = 0;  // over the same logits
   // The same of the residual stream after each layer at the prompt's last
   // token, where given: the first large one is the layer at fault.
   std::vector<double> layer_errors;
@@ -34,7 +36,10 @@ struct VerifyReport {
 // prefill_top20_last, layer_out_last_pos, decode_ids, decode_top20,
 // tokenizer_cases. NOT_FOUND without that file, INVALID_ARGUMENT if it is
 // malformed; a model that computes something else is a report that is not ok.
-absl::StatusOr<VerifyReport> VerifyCheckpoint(const std::string& directory);
+// With keys and values in f32 the logits agree to rounding; in a smaller `kv`,
+// the report says what that costs.
+absl::StatusOr<VerifyReport> VerifyCheckpoint(const std::string& directory,
+                                              kernels::KvType kv);
 
 }  // namespace braid::generation
 

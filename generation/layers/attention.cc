@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "generation/layers/kv_shape.h"
 #include "generation/layers/rope.h"
 #include "kernels/attention.h"
 #include "kernels/elementwise.h"
@@ -21,16 +22,13 @@ absl::StatusOr<std::unique_ptr<Attention>> Attention::Load(
   return loader.Finish(std::unique_ptr<Attention>(new Attention(spec, loader)));
 }
 
-OperatorState Attention::NewState(size_t tokens) const {
-  KvCache cache;
-  cache.keys.reserve(tokens * spec_.kv_width());
-  cache.values.reserve(tokens * spec_.kv_width());
-  return cache;
+OperatorState Attention::NewState(kernels::KvType kv) const {
+  return kernels::KvCache(ShapeOf(spec_, kv));
 }
 
 void Attention::Forward(const float* x, size_t rows, OperatorState* state,
                         float* out, Workspace* workspace) const {
-  KvCache* cache = &std::get<KvCache>(*state);
+  kernels::KvCache* cache = &std::get<kernels::KvCache>(*state);
   const size_t q_width = spec_.q_width();
   const size_t kv_width = spec_.kv_width();
   const size_t width = qkv_.out();
@@ -46,29 +44,18 @@ void Attention::Forward(const float* x, size_t rows, OperatorState* state,
   }
   if (spec_.rope.has_value()) {
     ApplyRope(*spec_.rope, RopePairs::kHalves, q, width, rows, spec_.heads,
-              spec_.head_dim, cache->tokens);
+              spec_.head_dim, cache->tokens());
     ApplyRope(*spec_.rope, RopePairs::kHalves, k, width, rows, spec_.kv_heads,
-              spec_.head_dim, cache->tokens);
+              spec_.head_dim, cache->tokens());
   }
-  for (size_t r = 0; r < rows; ++r) {
-    const float* key = k + r * width;
-    const float* value = key + kv_width;
-    cache->keys.insert(cache->keys.end(), key, key + kv_width);
-    cache->values.insert(cache->values.end(), value, value + kv_width);
-  }
-  cache->tokens += rows;
+  cache->Append(k, width, k + kv_width, width, rows);
 
   kernels::CachedAttentionParams params;
   params.q = q;
   params.ldq = width;
   params.m = rows;
-  params.k_cache = cache->keys.data();
-  params.v_cache = cache->values.data();
-  params.ldkv = kv_width;
-  params.t = cache->tokens;
+  params.cache = cache;
   params.heads = spec_.heads;
-  params.kv_heads = spec_.kv_heads;
-  params.head_dim = spec_.head_dim;
   params.scale = static_cast<float>(spec_.scale);
   params.out = Workspace::Reserve(workspace->mixed, rows * q_width);
   params.ldo = q_width;

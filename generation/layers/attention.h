@@ -11,13 +11,13 @@
 
 namespace braid::model {
 
-// State: KvCache, rows of kv_heads * head_dim.
+// State: KvCache.
 class Attention : public Operator {
  public:
   static absl::StatusOr<std::unique_ptr<Attention>> Load(
       const AttentionSpec& spec, WeightLoader& loader);
 
-  OperatorState NewState(size_t tokens) const override;
+  OperatorState NewState(kernels::KvType kv) const override;
   void Forward(const float* x, size_t rows, OperatorState* state, float* out,
                Workspace* workspace) const override;
 

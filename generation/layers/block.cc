@@ -31,11 +31,11 @@ absl::StatusOr<std::unique_ptr<Block>> Block::Load(const BlockSpec& spec,
   return loader.Finish(std::move(block));
 }
 
-void Block::AppendNewStates(size_t tokens,
+void Block::AppendNewStates(kernels::KvType kv,
                             std::vector<OperatorState>* states) const {
-  if (side_ != nullptr) states->push_back(side_->NewState(tokens));
+  if (side_ != nullptr) states->push_back(side_->NewState(kv));
   for (const std::unique_ptr<Operator>& branch : branches_) {
-    states->push_back(branch->NewState(tokens));
+    states->push_back(branch->NewState(kv));
   }
 }
 

@@ -26,7 +26,8 @@ class Block {
   bool has_side() const { return side_ != nullptr; }
   // How many states Forward reads and writes.
   size_t states() const { return branches_.size() + (has_side() ? 1 : 0); }
-  void AppendNewStates(size_t tokens, std::vector<OperatorState>* states) const;
+  void AppendNewStates(kernels::KvType kv,
+                       std::vector<OperatorState>* states) const;
 
   // `states`: this block's, states() of them.
   void Forward(Stream* stream, OperatorState* states,

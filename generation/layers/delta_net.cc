@@ -44,7 +44,7 @@ absl::StatusOr<std::unique_ptr<DeltaNet>> DeltaNet::Load(
   return loader.Finish(std::unique_ptr<DeltaNet>(new DeltaNet(spec, loader)));
 }
 
-OperatorState DeltaNet::NewState(size_t) const {
+OperatorState DeltaNet::NewState(kernels::KvType) const {
   RecurrentState state;
   state.conv.resize((spec_.conv_kernel - 1) * spec_.conv_channels());
   state.recurrent.resize(kernels::DeltaRuleStateFloats(

@@ -20,7 +20,7 @@ class DeltaNet : public Operator {
   static absl::StatusOr<std::unique_ptr<DeltaNet>> Load(
       const DeltaNetSpec& spec, WeightLoader& loader);
 
-  OperatorState NewState(size_t tokens) const override;
+  OperatorState NewState(kernels::KvType kv) const override;
   void Forward(const float* x, size_t rows, OperatorState* state, float* out,
                Workspace* workspace) const override;
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "generation/layers/kv_shape.h"
 #include "generation/layers/rope.h"
 #include "kernels/attention.h"
 
@@ -43,10 +44,8 @@ absl::StatusOr<std::unique_ptr<LatentAttention>> LatentAttention::Load(
       std::unique_ptr<LatentAttention>(new LatentAttention(spec, loader)));
 }
 
-OperatorState LatentAttention::NewState(size_t tokens) const {
-  KvCache cache;
-  cache.keys.reserve(tokens * (spec_.rank + spec_.rope_dim));
-  return cache;
+OperatorState LatentAttention::NewState(kernels::KvType kv) const {
+  return kernels::KvCache(ShapeOf(spec_, kv));
 }
 
 const float* LatentAttention::Queries(const float* x, size_t rows,
@@ -65,7 +64,7 @@ const float* LatentAttention::Queries(const float* x, size_t rows,
 
 void LatentAttention::Forward(const float* x, size_t rows, OperatorState* state,
                               float* out, Workspace* workspace) const {
-  KvCache* cache = &std::get<KvCache>(*state);
+  kernels::KvCache* cache = &std::get<kernels::KvCache>(*state);
   kernels::ThreadPool* pool = workspace->pool;
   const RopePairs pairs =
       spec_.rope_interleaved ? RopePairs::kAdjacent : RopePairs::kHalves;
@@ -76,14 +75,12 @@ void LatentAttention::Forward(const float* x, size_t rows, OperatorState* state,
   const size_t row = rank + rope;  // of the cache
 
   // The new tokens' rows of the cache: latent, then the shared part of the key.
-  const size_t old = cache->tokens * row;
-  cache->keys.resize(old + rows * row);
-  float* latent = cache->keys.data() + old;
+  float* latent = Workspace::Reserve(workspace->gathered, rows * row);
   kv_down_.Apply(x, kv_down_.in(), rows, latent, row, pool);
   kv_norm_.Apply(latent, row, rows, rank, latent, row, pool);
   if (spec_.rope.has_value()) {
     ApplyRope(*spec_.rope, pairs, latent + rank, row, rows, 1, row,
-              cache->tokens);
+              cache->tokens());
   }
 
   const float* q = Queries(x, rows, workspace);
@@ -101,22 +98,16 @@ void LatentAttention::Forward(const float* x, size_t rows, OperatorState* state,
   }
   if (spec_.rope.has_value()) {
     ApplyRope(*spec_.rope, pairs, absorbed + rank, wide, rows, heads, row,
-              cache->tokens);
+              cache->tokens());
   }
-  cache->tokens += rows;
+  cache->Append(latent, row, nullptr, 0, rows);
 
   kernels::CachedAttentionParams params;
   params.q = absorbed;
   params.ldq = wide;
   params.m = rows;
-  params.k_cache = cache->keys.data();
-  params.v_cache = cache->keys.data();
-  params.ldkv = row;
-  params.t = cache->tokens;
+  params.cache = cache;
   params.heads = heads;
-  params.kv_heads = 1;
-  params.head_dim = row;
-  params.value_dim = rank;
   params.scale = static_cast<float>(spec_.scale);
   params.out = Workspace::Reserve(workspace->gathered, rows * heads * rank);
   params.ldo = heads * rank;

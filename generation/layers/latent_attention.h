@@ -16,13 +16,13 @@
 
 namespace braid::model {
 
-// State: KvCache, rows of rank + rope_dim in `keys`; `values` stays empty.
+// State: KvCache of one head, whose values lie in the keys.
 class LatentAttention : public Operator {
  public:
   static absl::StatusOr<std::unique_ptr<LatentAttention>> Load(
       const MlaSpec& spec, WeightLoader& loader);
 
-  OperatorState NewState(size_t tokens) const override;
+  OperatorState NewState(kernels::KvType kv) const override;
   void Forward(const float* x, size_t rows, OperatorState* state, float* out,
                Workspace* workspace) const override;
 

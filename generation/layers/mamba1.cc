@@ -33,7 +33,7 @@ absl::StatusOr<std::unique_ptr<Mamba1>> Mamba1::Load(const Mamba1Spec& spec,
   return loader.Finish(std::unique_ptr<Mamba1>(new Mamba1(spec, loader)));
 }
 
-OperatorState Mamba1::NewState(size_t) const {
+OperatorState Mamba1::NewState(kernels::KvType) const {
   RecurrentState state;
   state.conv.resize((spec_.conv_kernel - 1) * spec_.inner);
   state.recurrent.resize(

@@ -19,7 +19,7 @@ class Mamba1 : public Operator {
   static absl::StatusOr<std::unique_ptr<Mamba1>> Load(const Mamba1Spec& spec,
                                                       WeightLoader& loader);
 
-  OperatorState NewState(size_t tokens) const override;
+  OperatorState NewState(kernels::KvType kv) const override;
   void Forward(const float* x, size_t rows, OperatorState* state, float* out,
                Workspace* workspace) const override;
 

@@ -32,7 +32,7 @@ absl::StatusOr<std::unique_ptr<Mamba2>> Mamba2::Load(const Mamba2Spec& spec,
   return loader.Finish(std::unique_ptr<Mamba2>(new Mamba2(spec, loader)));
 }
 
-OperatorState Mamba2::NewState(size_t) const {
+OperatorState Mamba2::NewState(kernels::KvType) const {
   RecurrentState state;
   state.conv.resize((spec_.conv_kernel - 1) * spec_.conv_channels());
   state.recurrent.resize(kernels::SsdStateFloats(ShapeOf(spec_)));

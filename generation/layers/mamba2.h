@@ -18,7 +18,7 @@ class Mamba2 : public Operator {
   static absl::StatusOr<std::unique_ptr<Mamba2>> Load(const Mamba2Spec& spec,
                                                       WeightLoader& loader);
 
-  OperatorState NewState(size_t tokens) const override;
+  OperatorState NewState(kernels::KvType kv) const override;
   void Forward(const float* x, size_t rows, OperatorState* state, float* out,
                Workspace* workspace) const override;
 

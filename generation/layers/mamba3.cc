@@ -40,7 +40,7 @@ absl::StatusOr<std::unique_ptr<Mamba3>> Mamba3::Load(const Mamba3Spec& spec,
   return loader.Finish(std::unique_ptr<Mamba3>(new Mamba3(spec, loader)));
 }
 
-OperatorState Mamba3::NewState(size_t) const {
+OperatorState Mamba3::NewState(kernels::KvType) const {
   RecurrentState state;
   state.recurrent.resize(kernels::SsdStateFloats(ShapeOf(spec_)));
   state.angles.resize(spec_.heads * spec_.angles);

@@ -18,7 +18,7 @@ class Mamba3 : public Operator {
   static absl::StatusOr<std::unique_ptr<Mamba3>> Load(const Mamba3Spec& spec,
                                                       WeightLoader& loader);
 
-  OperatorState NewState(size_t tokens) const override;
+  OperatorState NewState(kernels::KvType kv) const override;
   void Forward(const float* x, size_t rows, OperatorState* state, float* out,
                Workspace* workspace) const override;
 

@@ -14,16 +14,9 @@
 #include "generation/layers/weight_loader.h"
 #include "generation/layers/workspace.h"
 #include "kernels/aligned_vector.h"
+#include "kernels/kv_cache.h"
 
 namespace braid::model {
-
-// Keys and values of the tokens so far, one row per token. Latent attention
-// keeps one row for both, in `keys`.
-struct KvCache {
-  kernels::AlignedVector keys;
-  kernels::AlignedVector values;
-  size_t tokens = 0;
-};
 
 // Constant in size.
 struct RecurrentState {
@@ -34,16 +27,18 @@ struct RecurrentState {
 };
 
 // Of operators without memory: monostate. Copyable: a copy is a snapshot.
-using OperatorState = std::variant<std::monostate, KvCache, RecurrentState>;
+using OperatorState =
+    std::variant<std::monostate, kernels::KvCache, RecurrentState>;
 
 // Immutable after loading; shared between threads.
 class Operator {
  public:
   virtual ~Operator() = default;
 
-  // The state before the first token, with room for `tokens` of them.
-  virtual OperatorState NewState(size_t tokens) const {
-    static_cast<void>(tokens);
+  // The state before the first token. Keys and values will be kept as `kv`
+  // says; recurrent states are in f32.
+  virtual OperatorState NewState(kernels::KvType kv) const {
+    static_cast<void>(kv);
     return std::monostate();
   }
 

@@ -21,7 +21,7 @@ absl::StatusOr<std::unique_ptr<ShortConv>> ShortConv::Load(
   return loader.Finish(std::unique_ptr<ShortConv>(new ShortConv(spec, loader)));
 }
 
-OperatorState ShortConv::NewState(size_t) const {
+OperatorState ShortConv::NewState(kernels::KvType) const {
   RecurrentState state;
   state.conv.resize((spec_.conv_kernel - 1) * channels_);
   return state;

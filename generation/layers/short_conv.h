@@ -17,7 +17,7 @@ class ShortConv : public Operator {
   static absl::StatusOr<std::unique_ptr<ShortConv>> Load(
       const ShortConvSpec& spec, WeightLoader& loader);
 
-  OperatorState NewState(size_t tokens) const override;
+  OperatorState NewState(kernels::KvType kv) const override;
   void Forward(const float* x, size_t rows, OperatorState* state, float* out,
                Workspace* workspace) const override;
 

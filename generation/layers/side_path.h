@@ -20,8 +20,8 @@ class SidePath {
   static absl::StatusOr<std::unique_ptr<SidePath>> Load(
       const SidePathSpec& spec, WeightLoader& loader);
 
-  OperatorState NewState(size_t tokens) const {
-    return attention_->NewState(tokens);
+  OperatorState NewState(kernels::KvType kv) const {
+    return attention_->NewState(kv);
   }
 
   // out = out_proj(mlp(norm(attention(norm([x, embedded]))))). All of them are

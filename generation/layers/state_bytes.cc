@@ -2,6 +2,7 @@
 
 #include <variant>
 
+#include "generation/layers/kv_shape.h"
 #include "generation/layers/ssd_shape.h"
 #include "kernels/delta_rule.h"
 #include "kernels/selective_scan.h"
@@ -13,16 +14,19 @@ StateBytes Recurrent(int64_t numbers) {
   return {.recurrent = sizeof(float) * static_cast<uint64_t>(numbers)};
 }
 
-StateBytes PerToken(int64_t numbers) {
-  return {.kv_per_token = sizeof(float) * static_cast<uint64_t>(numbers)};
+StateBytes PerToken(const kernels::KvShape& shape) {
+  return {.kv_per_token = kernels::KvPageLayout(shape).page_bytes() /
+                          kernels::kKvPageTokens};
 }
 
 struct Counter {
+  kernels::KvType kv;
+
   StateBytes operator()(const AttentionSpec& spec) const {
-    return PerToken(2 * spec.kv_width());
+    return PerToken(ShapeOf(spec, kv));
   }
   StateBytes operator()(const MlaSpec& spec) const {
-    return PerToken(spec.rank + spec.rope_dim);
+    return PerToken(ShapeOf(spec, kv));
   }
   StateBytes operator()(const Mamba1Spec& spec) const {
     return Recurrent((spec.conv_kernel - 1) * spec.inner +
@@ -50,23 +54,25 @@ struct Counter {
 
 }  // namespace
 
-StateBytes StateBytesOf(const OperatorSpec& spec) {
-  return std::visit(Counter(), spec);
+StateBytes StateBytesOf(const OperatorSpec& spec, kernels::KvType kv) {
+  return std::visit(Counter{kv}, spec);
 }
 
-StateBytes StateBytesOf(const BlockSpec& block) {
+StateBytes StateBytesOf(const BlockSpec& block, kernels::KvType kv) {
   StateBytes bytes;
-  if (block.side.has_value()) bytes += Counter()(block.side->attention);
+  if (block.side.has_value()) bytes += Counter{kv}(block.side->attention);
   for (const OperatorSpec& branch : block.branches) {
-    bytes += StateBytesOf(branch);
+    bytes += StateBytesOf(branch, kv);
   }
   return bytes;
 }
 
-StateBytes StateBytesOf(const ModelSpec& spec) {
+StateBytes StateBytesOf(const ModelSpec& spec, kernels::KvType kv) {
   StateBytes bytes;
   for (const LayerSpec& layer : spec.layers) {
-    for (const BlockSpec& block : layer.blocks) bytes += StateBytesOf(block);
+    for (const BlockSpec& block : layer.blocks) {
+      bytes += StateBytesOf(block, kv);
+    }
   }
   return bytes;
 }

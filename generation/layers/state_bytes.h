@@ -5,15 +5,18 @@
 #include <cstdint>
 
 #include "generation/checkpoint/model_spec.h"
+#include "kernels/kv_cache.h"
 
 namespace braid::model {
 
-// Known before the sequence starts: recurrent + kv_per_token * tokens.
+// Known before the sequence starts: recurrent + kv_per_token * tokens, these
+// rounded up to whole pages of the caches.
 struct StateBytes {
   uint64_t recurrent = 0;  // convolution and recurrent states, whole sequence
   uint64_t kv_per_token = 0;  // keys and values of the attention layers
   uint64_t For(uint64_t tokens) const {
-    return recurrent + kv_per_token * tokens;
+    const uint64_t page = kernels::kKvPageTokens;
+    return recurrent + kv_per_token * ((tokens + page - 1) / page * page);
   }
   StateBytes& operator+=(const StateBytes& other) {
     recurrent += other.recurrent;
@@ -22,9 +25,9 @@ struct StateBytes {
   }
 };
 
-StateBytes StateBytesOf(const OperatorSpec& spec);
-StateBytes StateBytesOf(const BlockSpec& block);
-StateBytes StateBytesOf(const ModelSpec& spec);
+StateBytes StateBytesOf(const OperatorSpec& spec, kernels::KvType kv);
+StateBytes StateBytesOf(const BlockSpec& block, kernels::KvType kv);
+StateBytes StateBytesOf(const ModelSpec& spec, kernels::KvType kv);
 
 }  // namespace braid::model
 

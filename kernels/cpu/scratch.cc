@@ -12,18 +12,33 @@ struct AlignedDelete {
   void operator()(float* p) const { ::operator delete[](p, kAlignment); }
 };
 
+class Buffer {
+ public:
+  float* Reserve(size_t floats) {
+    if (capacity_ < floats) {
+      floats_.reset();
+      capacity_ = 0;
+      floats_.reset(new (kAlignment) float[floats]);
+      capacity_ = floats;
+    }
+    return floats_.get();
+  }
+
+ private:
+  std::unique_ptr<float[], AlignedDelete> floats_;
+  size_t capacity_ = 0;
+};
+
 }  // namespace
 
 float* ThreadScratch(size_t floats) {
-  thread_local std::unique_ptr<float[], AlignedDelete> buffer;
-  thread_local size_t capacity = 0;
-  if (capacity < floats) {
-    buffer.reset();
-    capacity = 0;
-    buffer.reset(new (kAlignment) float[floats]);
-    capacity = floats;
-  }
-  return buffer.get();
+  thread_local Buffer buffer;
+  return buffer.Reserve(floats);
+}
+
+float* SharedScratch(size_t floats) {
+  thread_local Buffer buffer;
+  return buffer.Reserve(floats);
 }
 
 }  // namespace braid::kernels

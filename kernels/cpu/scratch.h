@@ -11,6 +11,10 @@ namespace braid::kernels {
 // buffer only grows, and is freed when the thread ends.
 float* ThreadScratch(size_t floats);
 
+// The same for what the tasks of one kernel share: owned by the thread that
+// calls the kernel, valid until its next call.
+float* SharedScratch(size_t floats);
+
 // `floats` rounded up to whole cache lines, for carving a buffer into parts.
 constexpr size_t RoundUpToLine(size_t floats) {
   return (floats + 15) / 16 * 16;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/kv_cache.h"
 #include "services/config/config.h"
 #include "services/eval/index_corpus.h"
 #include "services/eval/json.h"
@@ -97,6 +98,7 @@ struct BenchGenerateOptions {
   std::vector<size_t> prompts = {512};
   std::vector<size_t> depths = {0};
   size_t generate = 32;
+  kernels::KvType kv = kernels::KvType::kF16;
 };
 
 using JsonSink = std::function<void(const Json&)>;
@@ -111,6 +113,20 @@ using JsonSink = std::function<void(const Json&)>;
 absl::StatusOr<Json> BenchGenerate(const BenchGenerateOptions& options,
                                    int threads, const JsonSink& row,
                                    std::stop_token stop);
+
+struct BenchAttentionOptions {
+  std::vector<size_t> depths = {4096, 16384, 32768, 131072};
+  std::vector<size_t> prompts = {512, 4096, 16384};
+};
+
+// One layer's attention alone, in the shapes of some models and with each type
+// of cache: one query behind each of `depths` tokens, read from memory, and the
+// last 512 queries of each of `prompts`. Beside the time, the shares of the
+// machine's bandwidth and of its multiply-adds; `floor_ratio` is the larger,
+// the one that bounds.
+absl::StatusOr<Json> BenchAttention(const BenchAttentionOptions& options,
+                                    int threads, const JsonSink& row,
+                                    std::stop_token stop);
 
 }  // namespace braid::services
 

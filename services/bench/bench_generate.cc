@@ -28,8 +28,8 @@ uint64_t BytesOf(const SequenceState& state) {
   };
   uint64_t total = 0;
   for (const model::OperatorState& part : state.operators) {
-    if (const auto* cache = std::get_if<model::KvCache>(&part)) {
-      total += bytes(cache->keys) + bytes(cache->values);
+    if (const auto* cache = std::get_if<kernels::KvCache>(&part)) {
+      total += cache->bytes();
     } else if (const auto* past = std::get_if<model::RecurrentState>(&part)) {
       total += bytes(past->conv) + bytes(past->recurrent) + bytes(past->angles);
     }
@@ -98,9 +98,10 @@ double Seconds(absl::Time start) {
 // `generate` tokens are decoded behind the same `depth`.
 absl::StatusOr<Json> MeasurePoint(const HybridModel& model, Bench& bench,
                                   size_t prompt, size_t depth, size_t generate,
+                                  kernels::KvType kv,
                                   const std::stop_token& stop) {
   ResetPeakResidentBytes();
-  SequenceState state = model.NewState(depth + std::max(prompt, generate));
+  SequenceState state = model.NewState(kv);
   absl::Status status = bench.Prefill(depth, &state, stop);
   if (!status.ok()) return status;
   const double cpu_start = ProcessCpuSeconds();
@@ -125,7 +126,7 @@ absl::StatusOr<Json> MeasurePoint(const HybridModel& model, Bench& bench,
               {"cpu_seconds", ProcessCpuSeconds() - cpu_start},
               {"peak_rss_bytes", PeakResidentBytes()},
               {"state_bytes", BytesOf(state)},
-              {"predicted_bytes", model.state_bytes().For(depth + generate)}};
+              {"predicted_bytes", model.state_bytes(kv).For(depth + generate)}};
 }
 
 }  // namespace
@@ -133,7 +134,8 @@ absl::StatusOr<Json> MeasurePoint(const HybridModel& model, Bench& bench,
 absl::StatusOr<Json> BenchGenerate(const BenchGenerateOptions& options,
                                    int threads, const JsonSink& row,
                                    std::stop_token stop) {
-  const auto inspected = generation::InspectCheckpoint(options.model);
+  const auto inspected =
+      generation::InspectCheckpoint(options.model, options.kv);
   if (!inspected.ok()) return inspected.status();
   const absl::StatusOr<std::unique_ptr<HybridModel>> model =
       HybridModel::Load(options.model);
@@ -144,7 +146,7 @@ absl::StatusOr<Json> BenchGenerate(const BenchGenerateOptions& options,
   const Json machine = DescribeMachine(threads);
   const kernels::Floors floors = kernels::MeasureFloors(threads);
   Bench bench(**model, threads);
-  SequenceState warm_up = (*model)->NewState(32);
+  SequenceState warm_up = (*model)->NewState(options.kv);
   absl::Status status = bench.Prefill(32, &warm_up, stop);
   if (!status.ok()) return status;
 
@@ -153,8 +155,8 @@ absl::StatusOr<Json> BenchGenerate(const BenchGenerateOptions& options,
   Json rows = Json::array();
   for (const size_t prompt : options.prompts) {
     for (const size_t depth : options.depths) {
-      absl::StatusOr<Json> point =
-          MeasurePoint(**model, bench, prompt, depth, options.generate, stop);
+      absl::StatusOr<Json> point = MeasurePoint(
+          **model, bench, prompt, depth, options.generate, options.kv, stop);
       if (!point.ok()) return point.status();
       // Decoding reads every active weight and the state once a token; prefill
       // multiplies and adds each weight once a token, and what the context
@@ -177,6 +179,7 @@ absl::StatusOr<Json> BenchGenerate(const BenchGenerateOptions& options,
   return Json{{"model", options.model},
               {"weights", inspected->weights},
               {"active_weight_bytes", inspected->active_weight_bytes},
+              {"kv_cache", kernels::KvTypeName(options.kv)},
               {"rows", rows},
               {"floor",
                {{"read_gigabytes_per_second", floors.read_gigabytes_per_second},

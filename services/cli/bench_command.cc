@@ -1,10 +1,11 @@
-// `braid bench search|dense|encode|ingest|load|generate`.
+// `braid bench search|dense|encode|ingest|load|generate|attention`.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
 #include "services/bench/bench.h"
 #include "services/cli/commands.h"
+#include "services/cli/kv_cache_flag.h"
 #include "services/cli/progress_sink.h"
 #include "services/cli/render.h"
 
@@ -225,6 +226,7 @@ void AddGenerateBench(CLI::App* bench, CommonOptions* common, Action* action) {
   verb->add_option("--gen", flags->options.generate, "Tokens to decode")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  AddKvCacheFlag(verb, &flags->options.kv);
   verb->add_option("--weights", flags->weights, "Format of the weights")
       ->check(CLI::IsMember({"f32"}))
       ->capture_default_str();
@@ -249,6 +251,42 @@ void AddGenerateBench(CLI::App* bench, CommonOptions* common, Action* action) {
   });
 }
 
+void AddAttentionBench(CLI::App* bench, CommonOptions* common, Action* action) {
+  CLI::App* verb = bench->add_subcommand(
+      "attention",
+      "One layer's attention over its cache, beside what memory and "
+      "arithmetic allow");
+  auto options = std::make_shared<BenchAttentionOptions>();
+  verb->add_option("--depth", options->depths,
+                   "Tokens that one query looks at: N,...")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  verb->add_option("--prompt", options->prompts,
+                   "Prompts whose last 512 tokens are computed: N,...")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  verb->add_option("--threads", common->threads,
+                   "Arithmetic threads (default: all cores)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
+  AddBasicFlags(verb, common);
+  verb->callback([options, action] {
+    *action = ToAction(
+        [options](Config config, const ProgressSink&, const Context& context) {
+          return BenchAttention(
+              *options, config.threads,
+              [&context](const Json& row) {
+                if (context.options.json) PrintJsonLine(row);
+              },
+              context.signals->token());
+        });
+  });
+}
+
 }  // namespace
 
 void AddBench(CLI::App& app, CommonOptions* common, Action* action) {
@@ -261,6 +299,7 @@ void AddBench(CLI::App& app, CommonOptions* common, Action* action) {
   AddLoadBench(bench, common, action);
   AddIngestBench(bench, common, action);
   AddGenerateBench(bench, common, action);
+  AddAttentionBench(bench, common, action);
 }
 
 }  // namespace braid::services::cli

@@ -9,6 +9,7 @@
 #include "generation/engine/inspect.h"
 #include "generation/engine/verify.h"
 #include "services/cli/commands.h"
+#include "services/cli/kv_cache_flag.h"
 #include "services/cli/render.h"
 #include "services/cli/terminal.h"
 
@@ -47,9 +48,10 @@ Json FiniteOrNull(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
 
-ExitCode Verify(const std::string& directory, const Context& context) {
+ExitCode Verify(const std::string& directory, kernels::KvType kv,
+                const Context& context) {
   const absl::StatusOr<generation::VerifyReport> report =
-      generation::VerifyCheckpoint(directory);
+      generation::VerifyCheckpoint(directory, kv);
   if (!report.ok()) {
     // A directory that cannot be checked is not ok either, and scripts read the
     // last line whatever happened.
@@ -67,7 +69,9 @@ ExitCode Verify(const std::string& directory, const Context& context) {
     layers.push_back(FiniteOrNull(error));
   }
   Print({{"ok", report->ok},
+         {"kv_cache", kernels::KvTypeName(kv)},
          {"max_abs_logit_error", FiniteOrNull(report->max_abs_logit_error)},
+         {"rms_logit_error", FiniteOrNull(report->rms_logit_error)},
          {"greedy_equal", report->greedy_equal},
          {"tolerance", report->tolerance},
          {"max_abs_pieces_error", FiniteOrNull(report->max_abs_pieces_error)},
@@ -80,9 +84,10 @@ ExitCode Verify(const std::string& directory, const Context& context) {
   return report->ok ? kExitOk : kExitFailure;
 }
 
-ExitCode Inspect(const std::string& directory, const Context& context) {
+ExitCode Inspect(const std::string& directory, kernels::KvType kv,
+                 const Context& context) {
   const absl::StatusOr<generation::ModelReport> report =
-      generation::InspectCheckpoint(directory);
+      generation::InspectCheckpoint(directory, kv);
   if (!report.ok()) {
     ReportError(report.status());
     return kExitFailure;
@@ -106,24 +111,33 @@ ExitCode Inspect(const std::string& directory, const Context& context) {
          {"weight_bytes", report->weight_bytes},
          {"active_weight_bytes", report->active_weight_bytes},
          {"recurrent_state_bytes", report->recurrent_state_bytes},
+         {"kv_cache", kernels::KvTypeName(kv)},
          {"kv_bytes_per_token", report->kv_bytes_per_token},
          {"contexts", contexts}},
         context);
   return kExitOk;
 }
 
-using Operation = ExitCode (*)(const std::string&, const Context&);
+using Operation = ExitCode (*)(const std::string&, kernels::KvType,
+                               const Context&);
 
+// `kv`: the default of --kv-cache.
 void Register(CLI::App* verb, CommonOptions* common, Action* action,
-              Operation operation) {
-  auto directory = std::make_shared<std::string>();
-  verb->add_option("directory", *directory, "Hugging Face checkpoint directory")
+              kernels::KvType kv, Operation operation) {
+  struct Flags {
+    std::string directory;
+    kernels::KvType kv;
+  };
+  auto flags = std::make_shared<Flags>(Flags{.kv = kv});
+  verb->add_option("directory", flags->directory,
+                   "Hugging Face checkpoint directory")
       ->type_name("DIR")
       ->required();
+  AddKvCacheFlag(verb, &flags->kv);
   AddBasicFlags(verb, common);
-  verb->callback([directory, action, operation] {
-    *action = [directory, operation](const Context& context) {
-      return operation(*directory, context);
+  verb->callback([flags, action, operation] {
+    *action = [flags, operation](const Context& context) {
+      return operation(flags->directory, flags->kv, context);
     };
   });
 }
@@ -140,12 +154,12 @@ void AddModel(CLI::App& app, CommonOptions* common, Action* action) {
       verb->add_subcommand("inspect",
                            "Say what a checkpoint is and what it will cost, "
                            "without loading its weights"),
-      common, action, Inspect);
+      common, action, kernels::KvType::kF16, Inspect);
   Register(verb->add_subcommand(
                "verify",
                "Compare a checkpoint with the reference.json beside "
                "it; exit code 1 when they differ"),
-           common, action, Verify);
+           common, action, kernels::KvType::kF32, Verify);
 }
 
 }  // namespace braid::services::cli

@@ -27,6 +27,8 @@ struct Config {
   // The program that reads documents; empty for `braid-parse` beside `braid`.
   std::string parser_executable;
   int threads = 0;  // arithmetic threads; 0 for all cores
+  // How the model's attention keeps keys and values: f32, f16 or int8.
+  std::string kv_cache = "f16";
   int block_cache_mb = 32;
   // How long what was replaced, patched or deleted can still be read; 0 for not
   // at all. Of that at most so much per collection.

@@ -24,7 +24,7 @@ class GeneratorTest : public testing::Test {
  protected:
   void SetUp() override {
     directory_ = MakeTinyModel("granite_moe");
-    auto loaded = Generator::Load(directory_, 1);
+    auto loaded = Generator::Load(directory_, 1, kernels::KvType::kF16);
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     generator_ = *std::move(loaded);
   }
@@ -57,7 +57,7 @@ TEST_F(GeneratorTest, StreamsWhatTheModelChooses) {
   auto hybrid = HybridModel::Load(directory_);
   ASSERT_TRUE(hybrid.ok()) << hybrid.status();
   model::Workspace workspace;
-  SequenceState state = (*hybrid)->NewState(0);
+  SequenceState state = (*hybrid)->NewState(kernels::KvType::kF16);
   std::vector<float> logits;
   std::vector<int32_t> chosen;
   absl::Status status =
@@ -122,7 +122,8 @@ TEST_F(GeneratorTest, EndsAtTheEndToken) {
   config["eos_token_id"] = nlohmann::json::array();
   for (int id = 0; id < 267; ++id) config["eos_token_id"].push_back(id);
   auto generator = Generator::Load(
-      WriteTinyModel("ends", config, TinyWeights("granite_moe")), 1);
+      WriteTinyModel("ends", config, TinyWeights("granite_moe")), 1,
+      kernels::KvType::kF16);
   ASSERT_TRUE(generator.ok()) << generator.status();
   GenerationRequest request;
   request.input = "hello";
@@ -157,8 +158,9 @@ TEST_F(GeneratorTest, ChecksTheContext) {
   EXPECT_EQ(generator_->max_context_tokens(), 512u);
   EXPECT_EQ(*generator_->CountTokens("the"), 1u);
   EXPECT_EQ(generator_->name(), "granite_moe");
-  EXPECT_EQ(Generator::Load(directory_, 0).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      Generator::Load(directory_, 0, kernels::KvType::kF16).status().code(),
+      absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(GeneratorTest, StopsWhenToldTo) {

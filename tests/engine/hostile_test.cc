@@ -91,7 +91,8 @@ TEST(HostileConfigTest, NamesTheField) {
     EXPECT_TRUE(absl::StrContains(status.message(), test.message))
         << test.field << " = " << test.value << ": " << status;
     EXPECT_TRUE(absl::StrContains(status.message(), directory)) << status;
-    EXPECT_EQ(InspectCheckpoint(directory).status(), status);
+    EXPECT_EQ(InspectCheckpoint(directory, kernels::KvType::kF16).status(),
+              status);
   }
 }
 
@@ -167,7 +168,8 @@ TEST(HostileTensorsTest, SurvivesNotANumber) {
     for (float& value : tensor.values) value = NAN;
   }
   auto generator =
-      Generator::Load(WriteTinyModel("not_a_number", config, weights), 1);
+      Generator::Load(WriteTinyModel("not_a_number", config, weights), 1,
+                      kernels::KvType::kF16);
   ASSERT_TRUE(generator.ok()) << generator.status();
   GenerationRequest request;
   request.input = "text";

@@ -22,6 +22,7 @@ namespace braid::generation {
 namespace {
 
 namespace fs = std::filesystem;
+using kernels::KvType;
 
 std::vector<int32_t> RandomPrompt(size_t length, int32_t vocab, uint64_t seed) {
   std::mt19937_64 rng(seed);
@@ -40,7 +41,7 @@ class TinyModelTest : public testing::TestWithParam<std::string> {};
 
 // The golden was computed by Hugging Face transformers.
 TEST_P(TinyModelTest, EqualsTransformers) {
-  auto report = VerifyCheckpoint(MakeTinyModel(GetParam()));
+  auto report = VerifyCheckpoint(MakeTinyModel(GetParam()), KvType::kF32);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_TRUE(report->ok);
   EXPECT_LE(report->max_abs_logit_error, 1e-3);
@@ -57,11 +58,11 @@ TEST_P(TinyModelTest, EqualsTransformers) {
 // the end.
 std::vector<float> InPieces(const HybridModel& hybrid,
                             absl::Span<const int32_t> prompt,
-                            const std::vector<size_t>& sizes,
+                            const std::vector<size_t>& sizes, KvType kv,
                             kernels::ThreadPool* pool) {
   model::Workspace workspace;
   workspace.pool = pool;
-  SequenceState state = hybrid.NewState(0);
+  SequenceState state = hybrid.NewState(kv);
   ForwardOptions options;
   options.logits = LogitsOf::kAllTokens;
   std::vector<float> joined;
@@ -81,17 +82,22 @@ TEST_P(TinyModelTest, AnyCutOfThePromptGivesTheSameBits) {
   ASSERT_NE(hybrid, nullptr);
   const std::vector<int32_t> prompt =
       RandomPrompt(150, hybrid->spec().vocab_size, 1);
-  const std::vector<float> whole =
-      InPieces(*hybrid, prompt, {prompt.size()}, nullptr);
   kernels::ThreadPool pool(2);
-  for (const size_t size : {1, 7, 64}) {
-    EXPECT_EQ(InPieces(*hybrid, prompt, {size}, &pool), whole)
-        << "pieces of " << size;
-  }
-  for (size_t cut = 1; cut < prompt.size(); ++cut) {
-    EXPECT_EQ(InPieces(*hybrid, prompt, {cut, prompt.size() - cut}, nullptr),
-              whole)
-        << "cut at " << cut;
+  for (const KvType kv : {KvType::kF32, KvType::kF16, KvType::kInt8}) {
+    SCOPED_TRACE(kernels::KvTypeName(kv));
+    const std::vector<float> whole =
+        InPieces(*hybrid, prompt, {prompt.size()}, kv, nullptr);
+    for (const size_t size : {1, 7, 64}) {
+      EXPECT_EQ(InPieces(*hybrid, prompt, {size}, kv, &pool), whole)
+          << "pieces of " << size;
+    }
+    if (kv != KvType::kF16) continue;  // every cut with one of them
+    for (size_t cut = 1; cut < prompt.size(); ++cut) {
+      EXPECT_EQ(
+          InPieces(*hybrid, prompt, {cut, prompt.size() - cut}, kv, nullptr),
+          whole)
+          << "cut at " << cut;
+    }
   }
 }
 
@@ -101,7 +107,7 @@ TEST_P(TinyModelTest, ACopyOfTheStateIsASnapshot) {
   const std::vector<int32_t> prompt =
       RandomPrompt(50, hybrid->spec().vocab_size, 3);
   model::Workspace workspace;
-  SequenceState state = hybrid->NewState(60);
+  SequenceState state = hybrid->NewState(KvType::kF32);
   std::vector<float> logits;
   ASSERT_TRUE(hybrid->Forward(prompt, {}, &state, &workspace, &logits).ok());
   SequenceState snapshot = state;
@@ -116,36 +122,41 @@ TEST_P(TinyModelTest, ACopyOfTheStateIsASnapshot) {
 TEST_P(TinyModelTest, StateBytesAreKnownBeforehand) {
   const auto hybrid = LoadTiny(GetParam());
   ASSERT_NE(hybrid, nullptr);
-  model::Workspace workspace;
-  SequenceState state = hybrid->NewState(0);
-  std::vector<float> logits;
-  ASSERT_TRUE(hybrid
-                  ->Forward(RandomPrompt(37, hybrid->spec().vocab_size, 4), {},
-                            &state, &workspace, &logits)
-                  .ok());
-  uint64_t bytes = 0;
-  for (const model::OperatorState& part : state.operators) {
-    if (const auto* cache = std::get_if<model::KvCache>(&part)) {
-      bytes += 4 * (cache->keys.size() + cache->values.size());
-    } else if (const auto* past = std::get_if<model::RecurrentState>(&part)) {
-      bytes += 4 * (past->conv.size() + past->recurrent.size() +
-                    past->angles.size());
+  for (const KvType kv : {KvType::kF32, KvType::kF16, KvType::kInt8}) {
+    model::Workspace workspace;
+    SequenceState state = hybrid->NewState(kv);
+    std::vector<float> logits;
+    ASSERT_TRUE(hybrid
+                    ->Forward(RandomPrompt(137, hybrid->spec().vocab_size, 4),
+                              {}, &state, &workspace, &logits)
+                    .ok());
+    uint64_t bytes = 0;
+    for (const model::OperatorState& part : state.operators) {
+      if (const auto* cache = std::get_if<kernels::KvCache>(&part)) {
+        EXPECT_EQ(cache->shape().type, kv);
+        bytes += cache->bytes();
+      } else if (const auto* past = std::get_if<model::RecurrentState>(&part)) {
+        bytes += 4 * (past->conv.size() + past->recurrent.size() +
+                      past->angles.size());
+      }
     }
+    EXPECT_EQ(bytes, hybrid->state_bytes(kv).For(137));
   }
-  EXPECT_EQ(bytes, hybrid->state_bytes().For(37));
 }
 
 TEST_P(TinyModelTest, InspectCountsWhatIsThere) {
   const std::string directory = MakeTinyModel(GetParam());
-  auto report = InspectCheckpoint(directory);
+  auto report = InspectCheckpoint(directory, KvType::kF32);
   ASSERT_TRUE(report.ok()) << report.status();
   auto golden = model::ReadJsonObject(directory + "/reference.json", 1 << 24);
   ASSERT_TRUE(golden.ok());
   EXPECT_EQ(report->parameters, (*golden)["parameters"].get<uint64_t>());
   auto hybrid = HybridModel::Load(directory);
   ASSERT_TRUE(hybrid.ok());
-  EXPECT_EQ(report->recurrent_state_bytes, (*hybrid)->state_bytes().recurrent);
-  EXPECT_EQ(report->kv_bytes_per_token, (*hybrid)->state_bytes().kv_per_token);
+  EXPECT_EQ(report->recurrent_state_bytes,
+            (*hybrid)->state_bytes(KvType::kF32).recurrent);
+  EXPECT_EQ(report->kv_bytes_per_token,
+            (*hybrid)->state_bytes(KvType::kF32).kv_per_token);
   EXPECT_EQ(report->layers, (*hybrid)->spec().layers.size());
   const model::ModelSpec& spec = (*hybrid)->spec();
   EXPECT_EQ(report->active_parameters < report->parameters,
@@ -156,13 +167,14 @@ TEST_P(TinyModelTest, InspectCountsWhatIsThere) {
   EXPECT_EQ(report->active_weight_bytes, 4 * report->active_parameters);
   ASSERT_EQ(report->contexts.size(), 4u);
   for (const ContextCost& cost : report->contexts) {
-    EXPECT_EQ(cost.state_bytes, (*hybrid)->state_bytes().For(cost.tokens));
+    EXPECT_EQ(cost.state_bytes,
+              (*hybrid)->state_bytes(KvType::kF32).For(cost.tokens));
     EXPECT_GT(cost.transformer_bytes, 0u);
   }
 }
 
 TEST(InspectTest, CountsExpertsAndLayers) {
-  auto report = InspectCheckpoint(MakeTinyModel("granite_moe"));
+  auto report = InspectCheckpoint(MakeTinyModel("granite_moe"), KvType::kF32);
   ASSERT_TRUE(report.ok()) << report.status();
   // Two of four experts of (24 + 12) x 32 weights rest, in three layers.
   EXPECT_EQ(report->active_parameters,
@@ -170,10 +182,11 @@ TEST(InspectTest, CountsExpertsAndLayers) {
   const std::map<std::string, uint32_t> expected = {
       {"attention", 1}, {"mamba2", 2}, {"mlp", 3}, {"moe", 3}};
   EXPECT_EQ(report->operators, expected);
-  // Two keys and values of 8 numbers per token and attention layer.
+  // Two keys of 8 numbers and two values of 8, padded to 16, per token and
+  // attention layer.
   EXPECT_EQ(report->contexts[0].tokens, 4096u);
   EXPECT_EQ(report->contexts[0].transformer_bytes,
-            3 * 4096 * 2 * 2 * 8 * sizeof(float));
+            3 * 4096 * 2 * (8 + 16) * sizeof(float));
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, TinyModelTest, testing::ValuesIn(TinyModels()),
@@ -183,7 +196,7 @@ TEST(ModelTest, RefusesTokensOutsideTheVocabulary) {
   const auto hybrid = LoadTiny("granite_moe");
   ASSERT_NE(hybrid, nullptr);
   model::Workspace workspace;
-  SequenceState state = hybrid->NewState(1);
+  SequenceState state = hybrid->NewState(KvType::kF32);
   std::vector<float> logits;
   for (const int32_t id : {-1, 267, 1 << 30}) {
     EXPECT_EQ(hybrid->Forward({id}, {}, &state, &workspace, &logits).code(),
@@ -202,7 +215,7 @@ TEST(VerifyTest, EqualsTheSharedReferences) {
   if (!fs::exists(root)) GTEST_SKIP() << root << " is not there";
   int models = 0;
   for (const auto& entry : fs::directory_iterator(root)) {
-    auto report = VerifyCheckpoint(entry.path().string());
+    auto report = VerifyCheckpoint(entry.path().string(), KvType::kF32);
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_TRUE(report->ok) << entry.path();
     EXPECT_LE(report->max_abs_logit_error, 2e-3) << entry.path();
@@ -215,6 +228,31 @@ TEST(VerifyTest, EqualsTheSharedReferences) {
   EXPECT_EQ(models, 17);
 }
 
+// What smaller keys and values cost, where logits spread by 1 to 2.
+TEST(VerifyTest, SmallerCachesChangeLogitsLittle) {
+  const fs::path root = fs::path(BRAID_SHARED_DIR) / "reference" / "tiny";
+  if (!fs::exists(root)) GTEST_SKIP() << root << " is not there";
+  for (const auto& entry : fs::directory_iterator(root)) {
+    auto exact = VerifyCheckpoint(entry.path().string(), KvType::kF32);
+    auto half = VerifyCheckpoint(entry.path().string(), KvType::kF16);
+    auto byte = VerifyCheckpoint(entry.path().string(), KvType::kInt8);
+    ASSERT_TRUE(exact.ok() && half.ok() && byte.ok());
+    EXPECT_LE(half->max_abs_logit_error, 6e-2) << entry.path();
+    EXPECT_LE(half->rms_logit_error, 6e-3) << entry.path();
+    // Eight bits change which experts are visited now and then.
+    EXPECT_LE(byte->rms_logit_error, 0.15) << entry.path();
+    EXPECT_EQ(half->max_abs_pieces_error, 0.0) << entry.path();
+    EXPECT_EQ(byte->max_abs_pieces_error, 0.0) << entry.path();
+    // The types are really other ones, unless nothing attends.
+    auto report = InspectCheckpoint(entry.path().string(), KvType::kF16);
+    ASSERT_TRUE(report.ok());
+    EXPECT_EQ(report->kv_bytes_per_token > 0,
+              half->rms_logit_error != exact->rms_logit_error &&
+                  byte->rms_logit_error > half->rms_logit_error)
+        << entry.path();
+  }
+}
+
 TEST(VerifyTest, FindsAWrongModel) {
   auto weights = TinyWeights("granite_moe");
   // A twentieth of one bias is enough to be seen.
@@ -225,7 +263,7 @@ TEST(VerifyTest, FindsAWrongModel) {
       WriteTinyModel("wrong", TinyConfig("granite_moe"), weights);
   fs::copy_file(MakeTinyModel("granite_moe") + "/reference.json",
                 directory + "/reference.json");
-  auto report = VerifyCheckpoint(directory);
+  auto report = VerifyCheckpoint(directory, KvType::kF32);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_FALSE(report->ok);
   EXPECT_GT(report->max_abs_logit_error, 1e-3);
@@ -252,12 +290,13 @@ TEST(VerifyTest, RefusesMalformedReferences) {
     nlohmann::json changed = *golden;
     changed[field] = value;
     std::ofstream(path) << changed.dump();
-    const absl::Status status = VerifyCheckpoint(directory).status();
+    const absl::Status status =
+        VerifyCheckpoint(directory, KvType::kF32).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << field;
     EXPECT_NE(status.message().find(field), absl::string_view::npos) << status;
   }
   fs::remove(path);
-  EXPECT_EQ(VerifyCheckpoint(directory).status().code(),
+  EXPECT_EQ(VerifyCheckpoint(directory, KvType::kF32).status().code(),
             absl::StatusCode::kNotFound);
 }
 

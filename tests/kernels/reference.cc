@@ -151,20 +151,53 @@ std::vector<double> PackedAttention(const PackedAttentionParams& p) {
   return out;
 }
 
-std::vector<double> CachedAttention(const CachedAttentionParams& p) {
-  const size_t value_dim = p.value_dim == 0 ? p.head_dim : p.value_dim;
-  const size_t width = p.heads * value_dim;
+std::vector<double> CachedAttention(const CachedAttentionParams& p,
+                                    const std::vector<float>& keys,
+                                    const std::vector<float>& values) {
+  const KvShape& shape = p.cache->shape();
+  const size_t width = p.heads * shape.value_dim;
   std::vector<double> out(p.m * width);
   for (size_t i = 0; i < p.m; ++i) {
     for (size_t h = 0; h < p.heads; ++h) {
-      const size_t kv = h / (p.heads / p.kv_heads);
-      Attend(p.q + i * p.ldq + h * p.head_dim, p.k_cache + kv * p.head_dim,
-             p.ldkv, p.v_cache + kv * value_dim, p.ldv == 0 ? p.ldkv : p.ldv,
-             p.t - p.m + i + 1, p.head_dim, value_dim, p.scale,
-             out.data() + i * width + h * value_dim);
+      const size_t kv = h / (p.heads / shape.kv_heads);
+      Attend(p.q + i * p.ldq + h * shape.head_dim,
+             keys.data() + kv * shape.head_dim, shape.kv_heads * shape.head_dim,
+             values.data() + kv * shape.value_dim,
+             shape.kv_heads * shape.value_dim, p.cache->tokens() - p.m + i + 1,
+             shape.head_dim, shape.value_dim, p.scale,
+             out.data() + i * width + h * shape.value_dim);
     }
   }
   return out;
+}
+
+namespace {
+
+// IEEE 754 binary16: eleven significant bits, and steps of 2^-24 below 2^-14.
+float RoundToF16(float x) {
+  int exponent;
+  std::frexp(x, &exponent);
+  const float step = std::ldexp(1.0f, std::max(exponent, -13) - 11);
+  return std::clamp(std::nearbyint(x / step) * step, -65504.0f, 65504.0f);
+}
+
+}  // namespace
+
+std::vector<float> AsKept(KvType type, std::vector<float> vectors, size_t dim) {
+  for (size_t at = 0; at < vectors.size(); at += dim) {
+    float largest = 0.0f;
+    for (size_t i = 0; i < dim; ++i) {
+      largest = std::max(largest, std::abs(vectors[at + i]));
+    }
+    for (size_t i = 0; i < dim; ++i) {
+      float& x = vectors[at + i];
+      if (type == KvType::kF16) x = RoundToF16(x);
+      if (type == KvType::kInt8 && largest > 0.0f) {
+        x = std::nearbyint(x * (127.0f / largest)) * (largest / 127.0f);
+      }
+    }
+  }
+  return vectors;
 }
 
 std::vector<double> CausalConv1d(const CausalConv1dParams& p,

@@ -23,6 +23,9 @@ std::vector<float> Random(size_t count, unsigned seed, float low = -1.0f,
 // Largest |a - b| / (1 + |b|).
 double MaxError(const std::vector<float>& a, const std::vector<double>& b);
 
+// Vectors of `dim` numbers as a cache of this type keeps them.
+std::vector<float> AsKept(KvType type, std::vector<float> vectors, size_t dim);
+
 double Silu(double x);
 double Activate(Activation activation, double x);
 
@@ -35,7 +38,11 @@ std::vector<double> Gemm(const float* a, const float* b, const float* bias,
 std::vector<double> LayerNorm(const LayerNormParams& p);
 std::vector<double> RmsNorm(const RmsNormParams& p);
 std::vector<double> PackedAttention(const PackedAttentionParams& p);
-std::vector<double> CachedAttention(const CachedAttentionParams& p);
+// From what was appended to the cache: keys [t, kv_heads, head_dim], values
+// [t, kv_heads, value_dim].
+std::vector<double> CachedAttention(const CachedAttentionParams& p,
+                                    const std::vector<float>& keys,
+                                    const std::vector<float>& values);
 std::vector<double> CausalConv1d(const CausalConv1dParams& p,
                                  std::vector<double>* state);
 // From the state before the first token.

@@ -81,8 +81,8 @@ std::vector<float> Flat(const Rows& rows) {
 }
 
 uint64_t BytesOf(const OperatorState& state) {
-  if (const auto* cache = std::get_if<KvCache>(&state)) {
-    return 4 * (cache->keys.size() + cache->values.size());
+  if (const auto* cache = std::get_if<kernels::KvCache>(&state)) {
+    return cache->bytes();
   }
   if (const auto* past = std::get_if<RecurrentState>(&state)) {
     return 4 *
@@ -110,7 +110,7 @@ void ExpectEqual(LayerBuilder& builder, const OperatorSpec& spec, const Rows& x,
   for (const std::vector<size_t>& pieces : kCuts) {
     Workspace workspace;
     workspace.pool = &pool;
-    OperatorState state = (*layer)->NewState(0);
+    OperatorState state = (*layer)->NewState(kernels::KvType::kF32);
     std::vector<float> out(x.size() * width);
     size_t begin = 0;
     for (size_t i = 0; begin < x.size(); ++i) {
@@ -132,7 +132,8 @@ void ExpectEqual(LayerBuilder& builder, const OperatorSpec& spec, const Rows& x,
       EXPECT_LT(worst, 1e-4);
     }
     EXPECT_EQ(out, whole) << "pieces of " << pieces[0];
-    EXPECT_EQ(BytesOf(state), StateBytesOf(spec).For(x.size()));
+    EXPECT_EQ(BytesOf(state),
+              StateBytesOf(spec, kernels::KvType::kF32).For(x.size()));
   }
 }
 

@@ -1,0 +1,171 @@
+#include "kernels/kv_cache.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <new>
+
+namespace braid::kernels {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+
+constexpr size_t ElementBytes(KvType type) {
+  switch (type) {
+    case KvType::kF32:
+      return 4;
+    case KvType::kF16:
+      return 2;
+    case KvType::kInt8:
+      return 1;
+  }
+  return 0;
+}
+
+// To nearest even, the same bits on every machine.
+uint16_t ToF16(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  const uint32_t sign = (bits >> 16) & 0x8000;
+  uint32_t magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00;  // not a number
+  if (magnitude >= std::bit_cast<uint32_t>(65504.0f)) return sign | 0x7bff;
+  if (magnitude < std::bit_cast<uint32_t>(0x1p-14f)) {
+    // Subnormal: the last bit of a float in [0.5, 1) is the step, 2^-24.
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
+    return sign |
+           (std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(0.5f));
+  }
+  magnitude += 0xfff + ((magnitude >> 13) & 1);
+  return sign | ((magnitude - (uint32_t{127 - 15} << 23)) >> 13);
+}
+
+// Where one vector of one token goes: element i at to[at(i)].
+struct KeyColumn {
+  size_t token;
+  size_t dim;
+  size_t at(size_t i) const {
+    return (token / kKvPanel * dim + i) * kKvPanel + token % kKvPanel;
+  }
+};
+struct ValueRow {
+  size_t token;
+  size_t at(size_t i) const {
+    return (i / kKvPanel * kKvPageTokens + token) * kKvPanel + i % kKvPanel;
+  }
+};
+
+template <class Place>
+void Store(KvType type, const float* x, size_t count, const Place& place,
+           std::byte* to, std::byte* scales) {
+  switch (type) {
+    case KvType::kF32: {
+      float* out = reinterpret_cast<float*>(to);
+      for (size_t i = 0; i < count; ++i) out[place.at(i)] = x[i];
+      return;
+    }
+    case KvType::kF16: {
+      uint16_t* out = reinterpret_cast<uint16_t*>(to);
+      for (size_t i = 0; i < count; ++i) out[place.at(i)] = ToF16(x[i]);
+      return;
+    }
+    case KvType::kInt8: {
+      float largest = 0.0f;
+      for (size_t i = 0; i < count; ++i) {
+        largest = std::max(largest, std::abs(x[i]));
+      }
+      // Numbers so small that 127 / largest overflows are as good as zero.
+      const float inverse = largest < 0x1p-100f ? 0.0f : 127.0f / largest;
+      int8_t* out = reinterpret_cast<int8_t*>(to);
+      for (size_t i = 0; i < count; ++i) {
+        const float steps = std::nearbyint(x[i] * inverse);
+        // Written so that what is not a number becomes one.
+        out[place.at(i)] = static_cast<int8_t>(
+            steps > -127.0f ? std::min(steps, 127.0f) : -127.0f);
+      }
+      reinterpret_cast<float*>(scales)[place.token] = largest / 127.0f;
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<KvType> ParseKvType(std::string_view name) {
+  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kInt8}) {
+    if (name == KvTypeName(type)) return type;
+  }
+  return std::nullopt;
+}
+
+const char* KvTypeName(KvType type) {
+  switch (type) {
+    case KvType::kF32:
+      return "f32";
+    case KvType::kF16:
+      return "f16";
+    case KvType::kInt8:
+      return "int8";
+  }
+  return "";
+}
+
+KvPageLayout::KvPageLayout(const KvShape& shape)
+    : padded_value_dim_((shape.value_dim + kKvPanel - 1) / kKvPanel * kKvPanel),
+      key_bytes_(shape.head_dim * kKvPageTokens * ElementBytes(shape.type)),
+      value_bytes_(shape.values_in_keys ? 0
+                                        : padded_value_dim_ * kKvPageTokens *
+                                              ElementBytes(shape.type)),
+      scale_bytes_(shape.type == KvType::kInt8 ? kKvPageTokens * sizeof(float)
+                                               : 0),
+      head_bytes_(key_bytes_ + value_bytes_ +
+                  (shape.values_in_keys ? 1 : 2) * scale_bytes_),
+      page_bytes_(shape.kv_heads * head_bytes_) {}
+
+KvCache::KvCache(const KvShape& shape) : shape_(shape), layout_(shape) {}
+
+KvCache::KvCache(const KvCache& other)
+    : shape_(other.shape_),
+      layout_(other.layout_),
+      pages_(other.pages_),
+      tokens_(other.tokens_) {
+  if (tokens_ % kKvPageTokens != 0) {
+    pages_.back() = NewPage();
+    std::memcpy(pages_.back().get(), other.pages_.back().get(),
+                layout_.page_bytes());
+  }
+}
+
+KvCache& KvCache::operator=(const KvCache& other) {
+  if (this != &other) *this = KvCache(other);
+  return *this;
+}
+
+KvCache::Page KvCache::NewPage() const {
+  const size_t bytes = layout_.page_bytes();
+  Page page(static_cast<std::byte*>(::operator new(bytes, kAlignment)),
+            [](std::byte* p) { ::operator delete(p, kAlignment); });
+  // Lanes of a panel that have no token yet are read, and must be numbers.
+  std::memset(page.get(), 0, bytes);
+  return page;
+}
+
+void KvCache::Append(const float* keys, size_t ldk, const float* values,
+                     size_t ldv, size_t rows) {
+  for (size_t r = 0; r < rows; ++r, ++tokens_) {
+    const size_t token = tokens_ % kKvPageTokens;
+    if (token == 0) pages_.push_back(NewPage());
+    std::byte* page = pages_.back().get();
+    for (size_t h = 0; h < shape_.kv_heads; ++h) {
+      Store(shape_.type, keys + r * ldk + h * shape_.head_dim, shape_.head_dim,
+            KeyColumn{token, shape_.head_dim}, page + layout_.keys(h),
+            page + layout_.key_scales(h));
+      if (shape_.values_in_keys) continue;
+      Store(shape_.type, values + r * ldv + h * shape_.value_dim,
+            shape_.value_dim, ValueRow{token}, page + layout_.values(h),
+            page + layout_.value_scales(h));
+    }
+  }
+}
+
+}  // namespace braid::kernels
