@@ -7,31 +7,20 @@
 //
 // Both are right operands of a matrix product as they lie there (scores = q
 // K^T, out = weights V), so that nothing is packed when a token attends to
-// them.
+// them. Integer products add up pairs and take these beside one another: in
+// kInt8 two rows of a panel, dimensions of keys or tokens of values, are
+// interleaved, [.. / 2][16][2].
 #ifndef BRAID_KERNELS_KV_CACHE_H_
 #define BRAID_KERNELS_KV_CACHE_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
-#include <string_view>
 #include <vector>
 
+#include "kernels/kv_type.h"
+
 namespace braid::kernels {
-
-// How a number is kept. Arithmetic is in f32 with all of them.
-enum class KvType {
-  kF32,
-  // Rounded to nearest even. What is larger than 65504 becomes that.
-  kF16,
-  // 127ths of the largest magnitude of one token's key, or value, in one head.
-  kInt8,
-};
-
-// f32, f16 or int8; null for anything else.
-std::optional<KvType> ParseKvType(std::string_view name);
-const char* KvTypeName(KvType type);
 
 struct KvShape {
   size_t kv_heads = 0;
@@ -60,10 +49,13 @@ class KvPageLayout {
     return key_scales(kv_head) + scale_bytes_;
   }
   size_t page_bytes() const { return page_bytes_; }
+  // head_dim; in kInt8 the next even number.
+  size_t padded_head_dim() const { return padded_head_dim_; }
   // value_dim with its padding.
   size_t padded_value_dim() const { return padded_value_dim_; }
 
  private:
+  size_t padded_head_dim_;
   size_t padded_value_dim_;
   size_t key_bytes_;
   size_t value_bytes_;

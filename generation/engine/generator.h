@@ -14,7 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "generation/engine/sampling.h"
-#include "kernels/kv_cache.h"
+#include "kernels/kv_type.h"
 
 namespace braid::generation {
 

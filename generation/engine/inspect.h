@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "kernels/kv_cache.h"
+#include "kernels/kv_type.h"
 
 namespace braid::generation {
 

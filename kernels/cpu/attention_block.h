@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "kernels/attention.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/kv_cache.h"
 
 namespace braid::kernels {
@@ -37,6 +38,11 @@ inline size_t PagesFor(size_t keys) {
 
 inline size_t SegmentsFor(size_t keys) {
   return (keys + kSegmentTokens - 1) / kSegmentTokens;
+}
+
+// Of a block's gathered queries: head_dim, padded with zeros.
+inline size_t QueryStride(const CachedAttentionParams& p) {
+  return RoundUpToLine(p.cache->shape().head_dim);
 }
 
 // Floats of a row's partial result: the sum of weight * value, padded, then the

@@ -13,166 +13,14 @@
 #include "hwy/foreach_target.h"
 // After foreach_target.h, which includes this file again per instruction set.
 #include "hwy/highway.h"
-#include "kernels/cpu/kv_panels-inl.h"
 #include "kernels/cpu/math-inl.h"
 #include "kernels/cpu/micro_kernel-inl.h"
+#include "kernels/cpu/page_reader-inl.h"
 #include "kernels/cpu/softmax-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace braid::kernels {
 namespace HWY_NAMESPACE {
-
-constexpr size_t kPageFloats = kKvPageTokens * kPanel;  // of a panel of values
-// Rows up to which keys and values are widened as they are read; more rows
-// share one widening into scratch memory.
-constexpr size_t kMaxStreamedRows = 2 * kStreamRows;
-static_assert(kPanel == kKvPanel);
-
-// A reader gives the products of one page of one head. Load(page, next, count)
-// chooses the page, of which `count` tokens are used; `next` will follow.
-
-// Reads keys and values as they are kept, once.
-template <typename T>
-class StreamReader {
- public:
-  static constexpr size_t kTileRows = kMaxStreamedRows;
-
-  StreamReader(const CachedAttentionParams& p, size_t kv_head)
-      : cache_(*p.cache), kv_head_(kv_head) {}
-
-  void Load(size_t page, size_t next, size_t) {
-    const KvPageLayout& layout = cache_.layout();
-    const std::byte* base = cache_.page(page);
-    keys_ = reinterpret_cast<const T*>(base + layout.keys(kv_head_));
-    values_ = reinterpret_cast<const T*>(base + layout.values(kv_head_));
-    next_keys_ = cache_.page(next) + layout.keys(kv_head_);
-  }
-
-  void Scores(size_t rows, size_t panels, const float* queries,
-              float* scores) const {
-    const size_t dim = cache_.shape().head_dim;
-    StreamPanels(rows, panels, queries, dim, keys_, dim * kPanel, dim, scores,
-                 kKvPageTokens, /*accumulate=*/false, AsBytes(values_));
-  }
-
-  void AddValues(size_t rows, size_t count, const float* weights, float* result,
-                 size_t ld_result) const {
-    StreamPanels(rows, cache_.layout().padded_value_dim() / kPanel, weights,
-                 kKvPageTokens, values_, kPageFloats, count, result, ld_result,
-                 /*accumulate=*/true, next_keys_);
-  }
-
- private:
-  const KvCache& cache_;
-  const size_t kv_head_;
-  const T* keys_ = nullptr;
-  const T* values_ = nullptr;
-  const std::byte* next_keys_ = nullptr;
-};
-
-// Widens a page into scratch memory, for many rows to use. What is f32 already
-// is used where it lies.
-class WideReader {
- public:
-  static constexpr size_t kTileRows = kMaxRows;
-
-  // Of the scratch memory.
-  static size_t Floats(const CachedAttentionParams& p) {
-    return kKvPageTokens *
-           (p.cache->shape().head_dim + p.cache->layout().padded_value_dim());
-  }
-
-  WideReader(const CachedAttentionParams& p, size_t kv_head, float* scratch)
-      : cache_(*p.cache),
-        kv_head_(kv_head),
-        wide_keys_(scratch),
-        wide_values_(scratch + kKvPageTokens * p.cache->shape().head_dim) {}
-
-  void Load(size_t page, size_t, size_t count) {
-    const KvPageLayout& layout = cache_.layout();
-    const std::byte* base = cache_.page(page);
-    const std::byte* keys = base + layout.keys(kv_head_);
-    const std::byte* values = base + layout.values(kv_head_);
-    switch (cache_.shape().type) {
-      case KvType::kF32:
-        keys_ = reinterpret_cast<const float*>(keys);
-        values_ = reinterpret_cast<const float*>(values);
-        break;
-      case KvType::kF16:
-        WidenPage(reinterpret_cast<const hwy::float16_t*>(keys),
-                  reinterpret_cast<const hwy::float16_t*>(values), count);
-        break;
-      case KvType::kInt8:
-        WidenPage(reinterpret_cast<const int8_t*>(keys),
-                  reinterpret_cast<const int8_t*>(values), count);
-        break;
-    }
-    if (cache_.shape().values_in_keys) TransposeKeys(count);
-  }
-
-  void Scores(size_t rows, size_t panels, const float* queries,
-              float* scores) const {
-    const size_t dim = cache_.shape().head_dim;
-    TileOfPanels<Layout::kRowMajor>(rows, panels, queries, dim, keys_,
-                                    dim * kPanel, dim, scores, kKvPageTokens,
-                                    /*accumulate=*/false);
-  }
-
-  void AddValues(size_t rows, size_t count, const float* weights, float* result,
-                 size_t ld_result) const {
-    TileOfPanels<Layout::kRowMajor>(
-        rows, cache_.layout().padded_value_dim() / kPanel, weights,
-        kKvPageTokens, values_, kPageFloats, count, result, ld_result,
-        /*accumulate=*/true);
-  }
-
- private:
-  template <typename T>
-  void WidenPage(const T* keys, const T* values, size_t count) {
-    WidenAll(keys, PanelsFor(count) * kPanel * cache_.shape().head_dim,
-             wide_keys_);
-    keys_ = wide_keys_;
-    if (cache_.shape().values_in_keys) return;
-    for (size_t i = 0; i < cache_.layout().padded_value_dim(); i += kPanel) {
-      WidenAll(values + i * kKvPageTokens, count * kPanel,
-               wide_values_ + i * kKvPageTokens);
-    }
-    values_ = wide_values_;
-  }
-
-  // The values from the keys of the same tokens.
-  void TransposeKeys(size_t count) {
-    const size_t dim = cache_.shape().head_dim;
-    const size_t value_dim = cache_.shape().value_dim;
-    for (size_t token = 0; token < count; token += kPanel) {
-      const float* from = keys_ + token * dim;  // [head_dim][16]
-      for (size_t i = 0; i < value_dim; i += kPanel) {
-        float* to = wide_values_ + i * kKvPageTokens + token * kPanel;
-        const size_t width = HWY_MIN(kPanel, value_dim - i);
-        const size_t whole = width / 4 * 4;
-        for (size_t j = 0; j < whole; j += 4) {
-          for (size_t t = 0; t < kPanel; t += 4) {
-            Transpose4x4(from + (i + j) * kPanel + t, kPanel,
-                         to + t * kPanel + j);
-          }
-        }
-        for (size_t j = whole; j < kPanel; ++j) {
-          for (size_t t = 0; t < kPanel; ++t) {
-            to[t * kPanel + j] = j < width ? from[(i + j) * kPanel + t] : 0.0f;
-          }
-        }
-      }
-    }
-    values_ = wide_values_;
-  }
-
-  const KvCache& cache_;
-  const size_t kv_head_;
-  float* const wide_keys_;
-  float* const wide_values_;
-  const float* keys_ = nullptr;
-  const float* values_ = nullptr;
-};
 
 // The scores and softmax of a partial result (attention_block.h).
 HWY_INLINE RunningSoftmax SoftmaxOf(const float* partial, size_t padded_dim) {
@@ -191,16 +39,18 @@ HWY_INLINE void ClearPartials(size_t rows, size_t padded_dim, size_t stride,
   }
 }
 
-// Partial results of a block's rows over one segment, from queries that are
-// scaled and lie together. `scores`: [kTileRows, 128], scratch memory.
+const std::byte* KeysOf(const CachedAttentionParams& p, size_t page,
+                        size_t kv_head) {
+  return p.cache->page(page) + p.cache->layout().keys(kv_head);
+}
+
+// Partial results of a block's rows over one segment, after which the keys at
+// `next` will be read. `scores`: [kTileRows, 128], scratch memory.
 template <class Reader>
-void AttendSegmentWith(const CachedAttentionParams& p, const QueryBlock& block,
-                       size_t segment, const float* queries, Reader& reader,
-                       float* scores, float* partials) {
-  const KvCache& cache = *p.cache;
-  const KvPageLayout& layout = cache.layout();
-  const size_t dim = cache.shape().head_dim;
-  const size_t padded_dim = layout.padded_value_dim();
+void ReadSegment(const CachedAttentionParams& p, const QueryBlock& block,
+                 size_t segment, const std::byte* next, Reader& reader,
+                 float* scores, float* partials) {
+  const size_t padded_dim = p.cache->layout().padded_value_dim();
   const size_t stride = PartialFloats(p);
   ClearPartials(block.rows, padded_dim, stride, partials);
 
@@ -216,98 +66,83 @@ void AttendSegmentWith(const CachedAttentionParams& p, const QueryBlock& block,
       return keys <= first_key ? size_t{0}
                                : HWY_MIN(keys - first_key, kKvPageTokens);
     };
-    reader.Load(page, HWY_MIN(page + 1, pages - 1), visible(block.rows - 1));
-    const float* key_scales = nullptr;
-    const float* value_scales = nullptr;
-    if (cache.shape().type == KvType::kInt8) {
-      const std::byte* base = cache.page(page);
-      key_scales = reinterpret_cast<const float*>(
-          base + layout.key_scales(block.kv_head));
-      value_scales = cache.shape().values_in_keys
-                         ? key_scales
-                         : reinterpret_cast<const float*>(
-                               base + layout.value_scales(block.kv_head));
-    }
+    reader.Load(page,
+                page + 1 < pages ? KeysOf(p, page + 1, block.kv_head) : next,
+                visible(block.rows - 1));
     for (size_t tile = 0; tile < tiles; ++tile) {
       const size_t row = tile * block.rows / tiles;
       const size_t rows = (tile + 1) * block.rows / tiles - row;
       const size_t count = visible(row + rows - 1);
       if (count == 0) continue;
-      reader.Scores(rows, PanelsFor(count), queries + row * dim, scores);
+      const size_t panels = PanelsFor(count);
+      reader.Scores(row, rows, panels, scores);
       for (size_t r = 0; r < rows; ++r) {
         float* row_scores = scores + r * kKvPageTokens;
         float* partial = partials + (row + r) * stride;
         const size_t seen = visible(row + r);
         if (seen > 0) {
           RunningSoftmax softmax = SoftmaxOf(partial, padded_dim);
-          AddScores(row_scores, seen, key_scales, value_scales, &softmax,
-                    partial, padded_dim);
+          AddScores(row_scores, seen, &softmax, partial, padded_dim);
           SetSoftmax(softmax, padded_dim, partial);
         }
         // AddScores has set zeros up to the end of the panel.
-        const size_t set = PanelsFor(seen) * kPanel;
-        for (size_t i = set; i < count; ++i) row_scores[i] = 0.0f;
+        for (size_t i = PanelsFor(seen) * kPanel; i < panels * kPanel; ++i) {
+          row_scores[i] = 0.0f;
+        }
       }
       reader.AddValues(rows, count, scores, partials + row * stride, stride);
     }
   }
 }
 
-// Memory of a task: all but the partial results.
-struct TaskScratch {
-  float* queries;
-  float* scores;
-  float* wide;
-};
-size_t TaskFloats(const CachedAttentionParams& p, const QueryBlock& block) {
-  return RoundUpToLine(block.rows * p.cache->shape().head_dim) +
-         HWY_MAX(kMaxStreamedRows, kMaxRows) * kKvPageTokens +
-         WideReader::Floats(p);
-}
-TaskScratch Carve(const CachedAttentionParams& p, const QueryBlock& block,
-                  float* memory) {
-  TaskScratch scratch;
-  scratch.queries = memory;
-  scratch.scores =
-      memory + RoundUpToLine(block.rows * p.cache->shape().head_dim);
-  scratch.wide =
-      scratch.scores + HWY_MAX(kMaxStreamedRows, kMaxRows) * kKvPageTokens;
-  return scratch;
-}
-
+// Scaled, so that powers of two of the scores are what the softmax needs, one
+// after another.
 void GatherQueries(const CachedAttentionParams& p, const QueryBlock& block,
                    float* queries) {
   constexpr float kLog2E = 1.44269504088896340736f;
   const size_t dim = p.cache->shape().head_dim;
+  const size_t stride = QueryStride(p);
   const size_t group = GroupOf(p);
   for (size_t r = 0; r < block.rows; ++r) {
     const size_t row = block.row + r;
+    float* to = queries + r * stride;
     std::memcpy(
-        queries + r * dim,
+        to,
         p.q + row / group * p.ldq + (block.kv_head * group + row % group) * dim,
         dim * sizeof(float));
+    std::memset(to + dim, 0, (stride - dim) * sizeof(float));
+    ScaleInPlace(to, dim, p.scale * kLog2E);
   }
-  ScaleInPlace(queries, block.rows * dim, p.scale * kLog2E);
 }
 
+// Rows up to which 16-bit numbers are widened as they are read; more rows share
+// one widening.
+constexpr size_t kMaxStreamedRows = StreamReader::kTileRows;
+constexpr size_t kScoreFloats =
+    HWY_MAX(kMaxStreamedRows, kMaxRows) * kKvPageTokens;
+
+// Memory of a block's task, beside partial results: queries, scores, reader.
+template <class Reader>
+size_t TaskFloats(const CachedAttentionParams& p, const QueryBlock& block) {
+  return block.rows * QueryStride(p) + kScoreFloats + Reader::Floats(p, block);
+}
+
+// Partial results of the block's rows over one segment, [rows][PartialFloats].
+template <class Reader>
 void AttendSegmentWith(const CachedAttentionParams& p, const QueryBlock& block,
-                       size_t segment, const TaskScratch& scratch,
-                       float* partials) {
-  const KvShape& shape = p.cache->shape();
-  if (block.rows > kMaxStreamedRows || shape.values_in_keys ||
-      shape.type == KvType::kF32) {
-    WideReader reader(p, block.kv_head, scratch.wide);
-    AttendSegmentWith(p, block, segment, scratch.queries, reader,
-                      scratch.scores, partials);
-  } else if (shape.type == KvType::kF16) {
-    StreamReader<hwy::float16_t> reader(p, block.kv_head);
-    AttendSegmentWith(p, block, segment, scratch.queries, reader,
-                      scratch.scores, partials);
-  } else {
-    StreamReader<int8_t> reader(p, block.kv_head);
-    AttendSegmentWith(p, block, segment, scratch.queries, reader,
-                      scratch.scores, partials);
-  }
+                       size_t segment, float* partials) {
+  float* queries = ThreadScratch(TaskFloats<Reader>(p, block));
+  float* scores = queries + block.rows * QueryStride(p);
+  GatherQueries(p, block, queries);
+  Reader reader(p, block, queries, scores + kScoreFloats);
+  // As the tasks come: the next head of the segment, or the next segment.
+  const size_t page = segment * kSegmentPages;
+  const size_t next_page =
+      HWY_MIN(page + kSegmentPages, PagesFor(p.cache->tokens()) - 1);
+  const std::byte* next = block.kv_head + 1 < p.cache->shape().kv_heads
+                              ? KeysOf(p, page, block.kv_head + 1)
+                              : KeysOf(p, next_page, 0);
+  ReadSegment(p, block, segment, next, reader, scores, partials);
 }
 
 void WriteRow(const CachedAttentionParams& p, size_t kv_head, size_t row,
@@ -319,15 +154,6 @@ void WriteRow(const CachedAttentionParams& p, size_t kv_head, size_t row,
   std::memcpy(
       p.out + row / group * p.ldo + (kv_head * group + row % group) * value_dim,
       partial, value_dim * sizeof(float));
-}
-
-// Partial results of the block's rows over one segment: [rows][PartialFloats].
-void AttendSegment(const CachedAttentionParams& p, const QueryBlock& block,
-                   size_t segment, float* partials) {
-  const TaskScratch scratch =
-      Carve(p, block, ThreadScratch(TaskFloats(p, block)));
-  GatherQueries(p, block, scratch.queries);
-  AttendSegmentWith(p, block, segment, scratch, partials);
 }
 
 // The results of one row from its partial ones, `step` floats apart.
@@ -347,18 +173,25 @@ void MergeSegments(const CachedAttentionParams& p, size_t kv_head, size_t row,
 }
 
 // The results of a block's rows.
-void AttendBlock(const CachedAttentionParams& p, const QueryBlock& block) {
+template <class Reader>
+void AttendBlockWith(const CachedAttentionParams& p, const QueryBlock& block) {
   const size_t padded_dim = p.cache->layout().padded_value_dim();
   const size_t stride = PartialFloats(p);
-  float* totals = ThreadScratch(2 * block.rows * stride + TaskFloats(p, block));
+  float* totals =
+      ThreadScratch(2 * block.rows * stride + TaskFloats<Reader>(p, block));
   float* partials = totals + block.rows * stride;
-  const TaskScratch scratch = Carve(p, block, partials + block.rows * stride);
-  GatherQueries(p, block, scratch.queries);
+  float* queries = partials + block.rows * stride;
+  float* scores = queries + block.rows * QueryStride(p);
+  GatherQueries(p, block, queries);
+  Reader reader(p, block, queries, scores + kScoreFloats);
   ClearPartials(block.rows, padded_dim, stride, totals);
   const size_t last_row = block.row + block.rows - 1;
   for (size_t segment = 0; segment < SegmentsFor(VisibleKeys(p, last_row));
        ++segment) {
-    AttendSegmentWith(p, block, segment, scratch, partials);
+    const size_t next_page =
+        HWY_MIN((segment + 1) * kSegmentPages, PagesFor(p.cache->tokens()) - 1);
+    ReadSegment(p, block, segment, KeysOf(p, next_page, block.kv_head), reader,
+                scores, partials);
     for (size_t r = 0; r < block.rows; ++r) {
       if (VisibleKeys(p, block.row + r) <= segment * kSegmentTokens) continue;
       float* total = totals + r * stride;
@@ -371,6 +204,41 @@ void AttendBlock(const CachedAttentionParams& p, const QueryBlock& block) {
   }
   for (size_t r = 0; r < block.rows; ++r) {
     WriteRow(p, block.kv_head, block.row + r, totals + r * stride);
+  }
+}
+
+// Which reader serves a block. For one type of cache they give the same bits.
+enum class ReaderKind { kStream, kI8, kWide };
+ReaderKind ReaderFor(const CachedAttentionParams& p, const QueryBlock& block) {
+  const KvShape& shape = p.cache->shape();
+  if (shape.values_in_keys || shape.type == KvType::kF32) {
+    return ReaderKind::kWide;
+  }
+  if (shape.type == KvType::kInt8) return ReaderKind::kI8;
+  return block.rows > kMaxStreamedRows ? ReaderKind::kWide
+                                       : ReaderKind::kStream;
+}
+
+void AttendSegment(const CachedAttentionParams& p, const QueryBlock& block,
+                   size_t segment, float* partials) {
+  switch (ReaderFor(p, block)) {
+    case ReaderKind::kStream:
+      return AttendSegmentWith<StreamReader>(p, block, segment, partials);
+    case ReaderKind::kI8:
+      return AttendSegmentWith<I8Reader>(p, block, segment, partials);
+    case ReaderKind::kWide:
+      return AttendSegmentWith<WideReader>(p, block, segment, partials);
+  }
+}
+
+void AttendBlock(const CachedAttentionParams& p, const QueryBlock& block) {
+  switch (ReaderFor(p, block)) {
+    case ReaderKind::kStream:
+      return AttendBlockWith<StreamReader>(p, block);
+    case ReaderKind::kI8:
+      return AttendBlockWith<I8Reader>(p, block);
+    case ReaderKind::kWide:
+      return AttendBlockWith<WideReader>(p, block);
   }
 }
 

@@ -40,18 +40,28 @@ uint16_t ToF16(float x) {
   return sign | ((magnitude - (uint32_t{127 - 15} << 23)) >> 13);
 }
 
-// Where one vector of one token goes: element i at to[at(i)].
+// Where one vector of one token goes: element i at to[at(i)], or, where rows
+// are interleaved, at to[paired_at(i)].
 struct KeyColumn {
   size_t token;
-  size_t dim;
-  size_t at(size_t i) const {
-    return (token / kKvPanel * dim + i) * kKvPanel + token % kKvPanel;
+  size_t padded_dim;
+  size_t at(size_t i) const { return panel() + i * kKvPanel + column(); }
+  size_t paired_at(size_t i) const {
+    return panel() + i / 2 * 2 * kKvPanel + column() * 2 + i % 2;
   }
+  size_t panel() const { return token / kKvPanel * padded_dim * kKvPanel; }
+  size_t column() const { return token % kKvPanel; }
 };
 struct ValueRow {
   size_t token;
   size_t at(size_t i) const {
-    return (i / kKvPanel * kKvPageTokens + token) * kKvPanel + i % kKvPanel;
+    return panel(i) + token * kKvPanel + i % kKvPanel;
+  }
+  size_t paired_at(size_t i) const {
+    return panel(i) + token / 2 * 2 * kKvPanel + i % kKvPanel * 2 + token % 2;
+  }
+  size_t panel(size_t i) const {
+    return i / kKvPanel * kKvPageTokens * kKvPanel;
   }
 };
 
@@ -80,7 +90,7 @@ void Store(KvType type, const float* x, size_t count, const Place& place,
       for (size_t i = 0; i < count; ++i) {
         const float steps = std::nearbyint(x[i] * inverse);
         // Written so that what is not a number becomes one.
-        out[place.at(i)] = static_cast<int8_t>(
+        out[place.paired_at(i)] = static_cast<int8_t>(
             steps > -127.0f ? std::min(steps, 127.0f) : -127.0f);
       }
       reinterpret_cast<float*>(scales)[place.token] = largest / 127.0f;
@@ -111,8 +121,11 @@ const char* KvTypeName(KvType type) {
 }
 
 KvPageLayout::KvPageLayout(const KvShape& shape)
-    : padded_value_dim_((shape.value_dim + kKvPanel - 1) / kKvPanel * kKvPanel),
-      key_bytes_(shape.head_dim * kKvPageTokens * ElementBytes(shape.type)),
+    : padded_head_dim_(shape.type == KvType::kInt8
+                           ? (shape.head_dim + 1) / 2 * 2
+                           : shape.head_dim),
+      padded_value_dim_((shape.value_dim + kKvPanel - 1) / kKvPanel * kKvPanel),
+      key_bytes_(padded_head_dim_ * kKvPageTokens * ElementBytes(shape.type)),
       value_bytes_(shape.values_in_keys ? 0
                                         : padded_value_dim_ * kKvPageTokens *
                                               ElementBytes(shape.type)),
@@ -158,7 +171,7 @@ void KvCache::Append(const float* keys, size_t ldk, const float* values,
     std::byte* page = pages_.back().get();
     for (size_t h = 0; h < shape_.kv_heads; ++h) {
       Store(shape_.type, keys + r * ldk + h * shape_.head_dim, shape_.head_dim,
-            KeyColumn{token, shape_.head_dim}, page + layout_.keys(h),
+            KeyColumn{token, layout_.padded_head_dim()}, page + layout_.keys(h),
             page + layout_.key_scales(h));
       if (shape_.values_in_keys) continue;
       Store(shape_.type, values + r * ldv + h * shape_.value_dim,

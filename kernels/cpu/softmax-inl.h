@@ -53,22 +53,12 @@ struct RunningSoftmax {
 // Takes in `count` scores, turns them into weights 2^(score - max), and
 // rescales `result`, the sum of weight * value of the keys before, to the new
 // maximum. Up to the next multiple of 16, the scores behind are overwritten by
-// zeros. With `key_scales`, the scores are multiplied by them first; with
-// `value_scales`, so are the weights at last.
+// zeros.
 HWY_INLINE void AddScores(float* HWY_RESTRICT scores, size_t count,
-                          const float* HWY_RESTRICT key_scales,
-                          const float* HWY_RESTRICT value_scales,
                           RunningSoftmax* softmax, float* HWY_RESTRICT result,
                           size_t result_size) {
   const DF d;
   const size_t padded = (count + kGroup - 1) / kGroup * kGroup;
-  if (key_scales != nullptr) {
-    for (size_t i = 0; i < padded; i += kLanes) {
-      hn::StoreU(
-          hn::Mul(hn::LoadU(d, scores + i), hn::LoadU(d, key_scales + i)), d,
-          scores + i);
-    }
-  }
   for (size_t i = count; i < padded; ++i) {
     scores[i] = -std::numeric_limits<float>::infinity();
   }
@@ -87,10 +77,7 @@ HWY_INLINE void AddScores(float* HWY_RESTRICT scores, size_t count,
       float* at = scores + i + j * kLanes;
       const VF e = Exp2NonPositive(hn::Sub(hn::LoadU(d, at), vmax));
       sums.v[j] = hn::Add(sums.v[j], e);
-      hn::StoreU(value_scales == nullptr
-                     ? e
-                     : hn::Mul(e, hn::LoadU(d, value_scales + i + j * kLanes)),
-                 d, at);
+      hn::StoreU(e, d, at);
     }
   }
   softmax->sum += Total(sums);

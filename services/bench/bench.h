@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "kernels/kv_cache.h"
+#include "kernels/kv_type.h"
 #include "services/config/config.h"
 #include "services/eval/index_corpus.h"
 #include "services/eval/json.h"

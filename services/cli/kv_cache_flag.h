@@ -2,7 +2,7 @@
 #ifndef BRAID_SERVICES_CLI_KV_CACHE_FLAG_H_
 #define BRAID_SERVICES_CLI_KV_CACHE_FLAG_H_
 
-#include "kernels/kv_cache.h"
+#include "kernels/kv_type.h"
 
 namespace CLI {
 class App;

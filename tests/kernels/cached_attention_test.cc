@@ -149,7 +149,9 @@ TEST(CachedAttention, AgreesWithDefinition) {
         for (ThreadPool* threads : {&pool, static_cast<ThreadPool*>(nullptr)}) {
           std::fill(out.begin(), out.end(), NAN);
           CachedAttention(p, threads);
-          EXPECT_LT(reference::MaxError(out, expected), 2e-5);
+          // Queries are rounded too where products are of integers.
+          EXPECT_LT(reference::MaxError(out, expected),
+                    type == KvType::kInt8 ? 5e-4 : 2e-5);
         }
       });
     }

@@ -51,6 +51,7 @@ void ExpectHolds(const KvCache& cache, const std::vector<float>& keys,
                  const std::vector<float>& values) {
   const KvShape& shape = cache.shape();
   const KvPageLayout& layout = cache.layout();
+  const size_t even_dim = (shape.head_dim + 1) / 2 * 2;
   const auto scale = [&](const std::byte* at, size_t token) {
     float x = 0.0f;
     if (shape.type == KvType::kInt8) std::memcpy(&x, at + 4 * token, 4);
@@ -62,9 +63,12 @@ void ExpectHolds(const KvCache& cache, const std::vector<float>& keys,
     for (size_t h = 0; h < shape.kv_heads; ++h) {
       const float key_scale = scale(page + layout.key_scales(h), in);
       for (size_t i = 0; i < shape.head_dim; ++i) {
-        const double kept =
-            Element(page + layout.keys(h), shape.type,
-                    (in / 16 * shape.head_dim + i) * 16 + in % 16, key_scale);
+        const double kept = Element(
+            page + layout.keys(h), shape.type,
+            shape.type == KvType::kInt8
+                ? in / 16 * even_dim * 16 + i / 2 * 32 + in % 16 * 2 + i % 2
+                : (in / 16 * shape.head_dim + i) * 16 + in % 16,
+            key_scale);
         ASSERT_FLOAT_EQ(kept,
                         keys[(t * shape.kv_heads + h) * shape.head_dim + i]);
       }
@@ -73,7 +77,11 @@ void ExpectHolds(const KvCache& cache, const std::vector<float>& keys,
       for (size_t i = 0; i < shape.value_dim; ++i) {
         const double kept =
             Element(page + layout.values(h), shape.type,
-                    (i / 16 * kKvPageTokens + in) * 16 + i % 16, value_scale);
+                    shape.type == KvType::kInt8
+                        ? i / 16 * kKvPageTokens * 16 + in / 2 * 32 +
+                              i % 16 * 2 + in % 2
+                        : (i / 16 * kKvPageTokens + in) * 16 + i % 16,
+                    value_scale);
         ASSERT_FLOAT_EQ(kept,
                         values[(t * shape.kv_heads + h) * shape.value_dim + i]);
       }
@@ -189,7 +197,8 @@ TEST(KvCache, Int8TakesAnyNumbers) {
     float scale;
     std::memcpy(&scale, cache.page(0) + cache.layout().key_scales(0), 4);
     for (size_t i = 0; i < 3; ++i) {
-      const double kept = Element(cache.page(0), KvType::kInt8, i * 16, scale);
+      const double kept =
+          Element(cache.page(0), KvType::kInt8, i / 2 * 32 + i % 2, scale);
       EXPECT_NEAR(kept, x[i], largest / 250 + 1e-30) << largest;
     }
   }

@@ -1,10 +1,11 @@
-// Matrix products whose right operand is read once from a cache of keys and
-// values, as it is kept there. Included once per instruction set.
-#if defined(BRAID_KERNELS_CPU_KV_PANELS_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef BRAID_KERNELS_CPU_KV_PANELS_INL_H_
-#undef BRAID_KERNELS_CPU_KV_PANELS_INL_H_
+// Matrix products whose right operand is a cache's 16-bit numbers, read once.
+// Included once per instruction set.
+#if defined(BRAID_KERNELS_CPU_KV_PRODUCTS_F16_INL_H_) == \
+    defined(HWY_TARGET_TOGGLE)
+#ifdef BRAID_KERNELS_CPU_KV_PRODUCTS_F16_INL_H_
+#undef BRAID_KERNELS_CPU_KV_PRODUCTS_F16_INL_H_
 #else
-#define BRAID_KERNELS_CPU_KV_PANELS_INL_H_
+#define BRAID_KERNELS_CPU_KV_PRODUCTS_F16_INL_H_
 #endif
 
 #include <cstddef>
@@ -24,21 +25,14 @@ HWY_INLINE VF Widen(const hwy::float16_t* from) {
   const hn::Rebind<hwy::float16_t, DF> narrow;
   return hn::PromoteTo(d, hn::LoadU(narrow, from));
 }
-HWY_INLINE VF Widen(const int8_t* from) {
-  const DF d;
-  const hn::RebindToSigned<DF> wide;
-  const hn::Rebind<int8_t, DF> narrow;
-  return hn::ConvertTo(d, hn::PromoteTo(wide, hn::LoadU(narrow, from)));
-}
 
 template <typename T>
-HWY_INLINE const std::byte* AsBytes(const T* p) {
+const std::byte* AsBytes(const T* p) {
   return reinterpret_cast<const std::byte*>(p);
 }
 
 // `count` numbers, a multiple of 16, as f32.
-template <typename T>
-HWY_INLINE void WidenAll(const T* HWY_RESTRICT from, size_t count,
+HWY_INLINE void WidenAll(const hwy::float16_t* HWY_RESTRICT from, size_t count,
                          float* HWY_RESTRICT to) {
   const DF d;
   for (size_t i = 0; i < count; i += kLanes) {
@@ -54,13 +48,14 @@ inline constexpr size_t kStreamRows = HWY_MIN(size_t{8}, kMaxRows);
 // chains of additions as in MicroKernel. Meanwhile fetches as many bytes as it
 // reads, from `ahead` on, into the level-2 cache: the products of a cache are
 // bound by memory, and the hardware alone does not look far enough.
-template <typename T, size_t kRows, size_t kPanels>
+template <size_t kRows, size_t kPanels>
 HWY_NOINLINE void StreamKernel(const float* HWY_RESTRICT a, size_t lda,
-                               const T* HWY_RESTRICT b, size_t panel_stride,
-                               size_t k, float* HWY_RESTRICT c, size_t ldc,
+                               const hwy::float16_t* HWY_RESTRICT b,
+                               size_t panel_stride, size_t k,
+                               float* HWY_RESTRICT c, size_t ldc,
                                bool accumulate, const std::byte* ahead) {
   const DF d;
-  constexpr size_t kStepBytes = kPanels * kPanel * sizeof(T);
+  constexpr size_t kStepBytes = kPanels * kPanel * sizeof(hwy::float16_t);
   VF acc[kRows][kPanels * kVecs];
   BRAID_UNROLL
   for (size_t r = 0; r < kRows; ++r) {
@@ -106,43 +101,44 @@ constexpr bool Fits(size_t rows, size_t panels) {
 }
 
 // The same for a number of rows (1 to kRows) known at run time.
-template <typename T, size_t kPanels, size_t kRows = kStreamRows>
-HWY_INLINE void StreamTile(size_t rows, const float* a, size_t lda, const T* b,
-                           size_t panel_stride, size_t k, float* c, size_t ldc,
-                           bool accumulate, const std::byte* ahead) {
+template <size_t kPanels, size_t kRows = kStreamRows>
+HWY_INLINE void StreamTile(size_t rows, const float* a, size_t lda,
+                           const hwy::float16_t* b, size_t panel_stride,
+                           size_t k, float* c, size_t ldc, bool accumulate,
+                           const std::byte* ahead) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
-      StreamTile<T, kPanels, kRows - 1>(rows, a, lda, b, panel_stride, k, c,
-                                        ldc, accumulate, ahead);
+      StreamTile<kPanels, kRows - 1>(rows, a, lda, b, panel_stride, k, c, ldc,
+                                     accumulate, ahead);
       return;
     }
   }
   if constexpr (Fits(kRows, kPanels)) {
-    StreamKernel<T, kRows, kPanels>(a, lda, b, panel_stride, k, c, ldc,
-                                    accumulate, ahead);
+    StreamKernel<kRows, kPanels>(a, lda, b, panel_stride, k, c, ldc, accumulate,
+                                 ahead);
   }
 }
 
 // The same for any number of rows. B comes from memory once: all tiles use it
 // while it is in the level-1 cache.
-template <typename T, size_t kPanels>
+template <size_t kPanels>
 HWY_INLINE void StreamGroup(size_t rows, size_t tiles, const float* a,
-                            size_t lda, const T* b, size_t panel_stride,
-                            size_t k, float* c, size_t ldc, bool accumulate,
-                            const std::byte* ahead) {
+                            size_t lda, const hwy::float16_t* b,
+                            size_t panel_stride, size_t k, float* c, size_t ldc,
+                            bool accumulate, const std::byte* ahead) {
   for (size_t tile = 0; tile < tiles; ++tile) {
     const size_t row = tile * rows / tiles;
-    StreamTile<T, kPanels>((tile + 1) * rows / tiles - row, a + row * lda, lda,
-                           b, panel_stride, k, c + row * ldc, ldc, accumulate,
-                           tile == 0 ? ahead : AsBytes(b));
+    StreamTile<kPanels>((tile + 1) * rows / tiles - row, a + row * lda, lda, b,
+                        panel_stride, k, c + row * ldc, ldc, accumulate,
+                        tile == 0 ? ahead : AsBytes(b));
   }
 }
 
 // The same for any number of panels.
-template <typename T>
 HWY_INLINE void StreamPanels(size_t rows, size_t panels, const float* a,
-                             size_t lda, const T* b, size_t panel_stride,
-                             size_t k, float* c, size_t ldc, bool accumulate,
+                             size_t lda, const hwy::float16_t* b,
+                             size_t panel_stride, size_t k, float* c,
+                             size_t ldc, bool accumulate,
                              const std::byte* ahead) {
   const size_t tiles = (rows + kStreamRows - 1) / kStreamRows;
   const size_t widest = (rows + tiles - 1) / tiles;
@@ -150,20 +146,20 @@ HWY_INLINE void StreamPanels(size_t rows, size_t panels, const float* a,
     size_t step = 1;
     if (panels >= 4 && Fits(widest, 4)) {
       step = 4;
-      StreamGroup<T, 4>(rows, tiles, a, lda, b, panel_stride, k, c, ldc,
-                        accumulate, ahead);
+      StreamGroup<4>(rows, tiles, a, lda, b, panel_stride, k, c, ldc,
+                     accumulate, ahead);
     } else if (panels >= 2 && Fits(widest, 2)) {
       step = 2;
-      StreamGroup<T, 2>(rows, tiles, a, lda, b, panel_stride, k, c, ldc,
-                        accumulate, ahead);
+      StreamGroup<2>(rows, tiles, a, lda, b, panel_stride, k, c, ldc,
+                     accumulate, ahead);
     } else {
-      StreamGroup<T, 1>(rows, tiles, a, lda, b, panel_stride, k, c, ldc,
-                        accumulate, ahead);
+      StreamGroup<1>(rows, tiles, a, lda, b, panel_stride, k, c, ldc,
+                     accumulate, ahead);
     }
     panels -= step;
     b += step * panel_stride;
     c += step * kPanel;
-    ahead += step * k * kPanel * sizeof(T);
+    ahead += step * k * kPanel * sizeof(hwy::float16_t);
   }
 }
 
@@ -171,4 +167,4 @@ HWY_INLINE void StreamPanels(size_t rows, size_t panels, const float* a,
 }  // namespace braid::kernels
 HWY_AFTER_NAMESPACE();
 
-#endif  // BRAID_KERNELS_CPU_KV_PANELS_INL_H_
+#endif  // BRAID_KERNELS_CPU_KV_PRODUCTS_F16_INL_H_
