@@ -128,16 +128,30 @@ struct PartialSums {
   VF v[kVecs];
 };
 
-HWY_INLINE float Total(const PartialSums& sums) {
-  const DF d;
-  HWY_ALIGN float lanes[kGroup];
-  BRAID_UNROLL
-  for (size_t j = 0; j < kVecs; ++j)
-    hn::Store(sums.v[j], d, lanes + j * kLanes);
-  for (size_t width = kGroup / 2; width > 0; width /= 2) {
-    for (size_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
+// The upper half of what is left is added to the lower one, again and again.
+template <class D>
+HWY_INLINE float TotalOfLanes(D d, hn::Vec<D> v) {
+  if constexpr (hn::MaxLanes(D()) > 4) {
+    const hn::Half<D> half;
+    return TotalOfLanes(
+        half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  } else {
+    HWY_ALIGN float lanes[4];
+    hn::Store(v, d, lanes);
+    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
   }
-  return lanes[0];
+}
+
+HWY_INLINE float Total(const PartialSums& sums) {
+  VF v[kVecs];
+  BRAID_UNROLL
+  for (size_t j = 0; j < kVecs; ++j) v[j] = sums.v[j];
+  BRAID_UNROLL
+  for (size_t count = kVecs / 2; count > 0; count /= 2) {
+    BRAID_UNROLL
+    for (size_t j = 0; j < count; ++j) v[j] = hn::Add(v[j], v[j + count]);
+  }
+  return TotalOfLanes(DF(), v[0]);
 }
 
 // The same without the promise about the order: a few instructions.
@@ -205,9 +219,7 @@ HWY_INLINE float MaxOf(const float* row, size_t count) {
     for (i = kLanes; i + kLanes <= count; i += kLanes) {
       v = hn::Max(v, hn::LoadU(d, row + i));
     }
-    HWY_ALIGN float lanes[kGroup];
-    hn::Store(v, d, lanes);
-    for (size_t j = 0; j < kLanes; ++j) max = HWY_MAX(max, lanes[j]);
+    max = hn::GetLane(hn::MaxOfLanes(d, v));
   }
   for (; i < count; ++i) max = HWY_MAX(max, row[i]);
   return max;
