@@ -15,6 +15,10 @@
 
 namespace braid::kernels {
 
+class ThreadPool;
+
+inline constexpr size_t kMaxGroupSize = 128;
+
 struct QuantizedFormat {
   int bits = 8;            // 8 or 4
   size_t group_size = 32;  // 32, 64 or 128
@@ -56,9 +60,10 @@ struct QuantizedMatrix {
 
 // The codes and scales with the least squared error that a search over the
 // scales of each group finds. `weights` is [n, k] row-major and finite. A
-// scale beyond the range of f16 is cut to it.
+// scale beyond the range of f16 is cut to it. `pool` may be null (runs on the
+// caller); the result does not depend on it.
 QuantizedMatrix Quantize(const float* weights, size_t n, size_t k,
-                         const QuantizedFormat& format);
+                         const QuantizedFormat& format, ThreadPool* pool);
 
 // The k weights that a row stands for.
 void Dequantize(const QuantizedFormat& format, const QuantizedRow& row,

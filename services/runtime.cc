@@ -96,7 +96,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const Config& config) {
   } else if (roles->generation) {
     auto generator =
         generation::Generator::Load(config.model_directory, Threads(config),
-                                    *kernels::ParseKvType(config.kv_cache));
+                                    *kernels::ParseKvType(config.kv_cache),
+                                    *model::ParseWeightType(config.weights));
     if (!generator.ok()) return generator.status();
     parts.generator = *std::move(generator);
     parts.answerer = generation::MakeGenerativeAnswerer(parts.generator.get());

@@ -354,8 +354,9 @@ std::vector<TensorSpec> AllTensors(const ModelSpec& spec);
 std::vector<TensorSpec> QuantizableTensors(const ModelSpec& spec);
 
 // Checks that the checkpoint holds exactly these tensors in these shapes, as
-// floating-point numbers or, where they may be, as codes, before anything is allocated. INVALID_ARGUMENT naming the first missing,
-// misshapen or unexpected one.
+// floating-point numbers or, where they may be, as codes, before anything is
+// allocated. INVALID_ARGUMENT naming the first missing, misshapen or unexpected
+// one.
 absl::Status CheckTensors(const ModelSpec& spec, const Checkpoint& checkpoint);
 
 }  // namespace braid::model

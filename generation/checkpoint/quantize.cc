@@ -151,7 +151,7 @@ class Quantizer {
           }
         }
         const kernels::QuantizedMatrix part =
-            kernels::Quantize(rows.data(), count, k, format_);
+            kernels::Quantize(rows.data(), count, k, format_, nullptr);
         std::copy(part.codes.begin(), part.codes.end(),
                   result.codes.begin() + first * format_.RowBytes(k));
         std::copy(part.scales.begin(), part.scales.end(),

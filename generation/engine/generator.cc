@@ -221,7 +221,8 @@ absl::StatusOr<GenerationResult> ModelGenerator::Run(
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Generator>> Generator::Load(
-    const std::string& directory, int threads, kernels::KvType kv) {
+    const std::string& directory, int threads, kernels::KvType kv,
+    model::WeightType weights) {
   if (threads < 1 || threads > kMaxThreads) {
     return absl::InvalidArgumentError(
         absl::StrCat("threads must be from 1 to ", kMaxThreads));
@@ -231,7 +232,7 @@ absl::StatusOr<std::unique_ptr<Generator>> Generator::Load(
   if (!tokenizer.ok()) return tokenizer.status();
   auto chat = model::ChatTemplate::FromDirectory(directory);
   if (!chat.ok()) return chat.status();
-  auto hybrid = HybridModel::Load(directory);
+  auto hybrid = HybridModel::Load(directory, weights, threads);
   if (!hybrid.ok()) return hybrid.status();
   std::filesystem::path path(directory);
   if (!path.has_filename()) path = path.parent_path();

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "generation/checkpoint/weight_type.h"
 #include "generation/engine/sampling.h"
 #include "kernels/kv_type.h"
 
@@ -46,10 +47,12 @@ class Generator {
  public:
   virtual ~Generator() = default;
 
-  // Loads an HF checkpoint directory onto the CPU in f32. `threads` is for one
-  // request's arithmetic; its keys and values are kept as `kv` says.
+  // Loads an HF checkpoint directory onto the CPU. `threads` is for one
+  // request's arithmetic; its keys and values are kept as `kv` says, and the
+  // model's matrices as `weights` says (see HybridModel::Load).
   static absl::StatusOr<std::unique_ptr<Generator>> Load(
-      const std::string& directory, int threads, kernels::KvType kv);
+      const std::string& directory, int threads, kernels::KvType kv,
+      model::WeightType weights = model::WeightType::kStored);
 
   virtual const std::string& name() const = 0;
   // Longest prompt plus completion, in tokens.

@@ -1,6 +1,8 @@
 #include "generation/engine/inspect.h"
 
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -31,34 +33,58 @@ struct Size {
   }
 };
 
-// Codes and scales stay what they are; all else becomes f32.
-Size SizeOf(const model::Checkpoint& checkpoint,
-            const model::TensorSpec& tensor) {
-  Size size{.parameters = Elements(tensor.view_shape())};
-  if (!model::IsQuantized(checkpoint, tensor.name)) {
-    size.bytes = size.parameters * sizeof(float);
+// Knows what matrices become.
+class Sizes {
+ public:
+  Sizes(const model::Checkpoint& checkpoint, const model::ModelSpec& spec,
+        model::WeightType weights)
+      : checkpoint_(checkpoint), format_(model::DefaultFormat(weights)) {
+    if (spec.quantization.has_value()) format_ = spec.quantization;
+    for (const model::TensorSpec& matrix : model::QuantizableTensors(spec)) {
+      matrices_.insert(matrix.name);
+    }
+    // Rows of it are looked up where it lies.
+    stored_embedding_ = spec.head.weights[0].name == spec.embedding.name
+                            ? ""
+                            : spec.embedding.name;
+  }
+
+  const std::optional<kernels::QuantizedFormat>& format() const {
+    return format_;
+  }
+
+  Size Of(const model::TensorSpec& tensor) const {
+    const std::vector<int64_t> shape = tensor.view_shape();
+    Size size{.parameters = Elements(shape)};
+    if (!IsQuantized(tensor.name)) {
+      size.bytes = size.parameters * sizeof(float);
+      return size;
+    }
+    const uint64_t groups = format_->GroupsOf(shape.back());
+    size.bytes = size.parameters / shape.back() *
+                 (format_->RowBytes(shape.back()) + groups * sizeof(uint16_t) +
+                  (format_->zero_points ? groups : 0));
     return size;
   }
-  for (const std::string& part : {tensor.name, model::ScalesName(tensor.name),
-                                  model::ZerosName(tensor.name)}) {
-    const model::TensorView* view = checkpoint.Find(part);
-    if (view != nullptr) size.bytes += view->bytes;
+  Size Of(const model::LinearSpec& linear) const {
+    Size size;
+    for (const model::TensorSpec& tensor : linear.weights) size += Of(tensor);
+    for (const model::TensorSpec& tensor : linear.biases) size += Of(tensor);
+    return size;
   }
-  if (tensor.slice >= 0) size.bytes /= tensor.shape[0];
-  return size;
-}
 
-Size SizeOf(const model::Checkpoint& checkpoint,
-            const model::LinearSpec& linear) {
-  Size size;
-  for (const model::TensorSpec& tensor : linear.weights) {
-    size += SizeOf(checkpoint, tensor);
+ private:
+  bool IsQuantized(const std::string& name) const {
+    if (model::IsQuantized(checkpoint_, name)) return true;
+    return format_.has_value() && matrices_.contains(name) &&
+           name != stored_embedding_;
   }
-  for (const model::TensorSpec& tensor : linear.biases) {
-    size += SizeOf(checkpoint, tensor);
-  }
-  return size;
-}
+
+  const model::Checkpoint& checkpoint_;
+  std::optional<kernels::QuantizedFormat> format_;
+  std::set<std::string> matrices_;
+  std::string stored_embedding_;
+};
 
 struct Name {
   const char* operator()(const model::AttentionSpec&) { return "attention"; }
@@ -78,24 +104,24 @@ bool IsFeedForward(const model::OperatorSpec& spec) {
 }
 
 // Of the experts that a token does not visit.
-Size IdleSize(const model::Checkpoint& checkpoint, const model::MoeSpec& moe) {
+Size IdleSize(const Sizes& sizes, const model::MoeSpec& moe) {
   Size all;
   for (const model::MlpSpec& expert : moe.experts) {
-    all += SizeOf(checkpoint, expert.up);
-    all += SizeOf(checkpoint, expert.down);
+    all += sizes.Of(expert.up);
+    all += sizes.Of(expert.down);
   }
   const uint64_t experts = moe.experts.size();
   const uint64_t idle = experts - moe.router.top_k;
   return {all.parameters / experts * idle, all.bytes / experts * idle};
 }
 
-void Count(const model::Checkpoint& checkpoint, const model::BlockSpec& block,
+void Count(const Sizes& sizes, const model::BlockSpec& block,
            ModelReport* report) {
   if (block.side.has_value()) ++report->operators["shared_transformer"];
   for (const model::OperatorSpec& branch : block.branches) {
     ++report->operators[std::visit(Name(), branch)];
     if (const auto* moe = std::get_if<model::MoeSpec>(&branch)) {
-      const Size idle = IdleSize(checkpoint, *moe);
+      const Size idle = IdleSize(sizes, *moe);
       report->active_parameters -= idle.parameters;
       report->active_weight_bytes -= idle.bytes;
     }
@@ -127,7 +153,8 @@ uint64_t TransformerBytesPerToken(const model::ModelSpec& spec,
 }  // namespace
 
 absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory,
-                                              kernels::KvType kv) {
+                                              kernels::KvType kv,
+                                              model::WeightType weights) {
   auto checkpoint = model::Checkpoint::Open(directory);
   if (!checkpoint.ok()) return checkpoint.status();
   absl::StatusOr<model::ModelSpec> spec =
@@ -138,6 +165,7 @@ absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory,
       !status.ok()) {
     return status;
   }
+  const Sizes sizes(**checkpoint, *spec, weights);
   ModelReport report;
   report.model_type = spec->model_type;
   report.layers = spec->layers.size();
@@ -145,27 +173,27 @@ absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory,
   report.vocab_size = spec->vocab_size;
   report.max_context_tokens = spec->max_context_tokens;
   for (const model::TensorSpec& tensor : model::AllTensors(*spec)) {
-    const Size size = SizeOf(**checkpoint, tensor);
+    const Size size = sizes.Of(tensor);
     report.parameters += size.parameters;
     report.weight_bytes += size.bytes;
   }
   for (const std::string& name : (*checkpoint)->TensorNames()) {
     report.checkpoint_bytes += (*checkpoint)->Find(name)->bytes;
   }
-  report.weights = spec->quantization.has_value()
-                       ? absl::StrCat("int", spec->quantization->bits)
+  report.weights = sizes.format().has_value()
+                       ? absl::StrCat("int", sizes.format()->bits)
                        : "f32";
   report.active_parameters = report.parameters;
   report.active_weight_bytes = report.weight_bytes;
   if (spec->head.weights[0].name != spec->embedding.name) {
     // One row of it is read, and nothing multiplied.
-    const Size embedding = SizeOf(**checkpoint, spec->embedding);
+    const Size embedding = sizes.Of(spec->embedding);
     report.active_parameters -= embedding.parameters;
     report.active_weight_bytes -= embedding.bytes;
   }
   for (const model::LayerSpec& layer : spec->layers) {
     for (const model::BlockSpec& block : layer.blocks) {
-      Count(**checkpoint, block, &report);
+      Count(sizes, block, &report);
     }
   }
   const model::StateBytes state = model::StateBytesOf(*spec, kv);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "generation/checkpoint/weight_type.h"
 #include "kernels/kv_type.h"
 
 namespace braid::generation {
@@ -36,19 +37,20 @@ struct ModelReport {
   // Multiplied for each token: without the experts that it does not visit, and
   // without an embedding that is not the head as well.
   uint64_t active_parameters = 0;
-  uint64_t checkpoint_bytes = 0;     // of the tensors on disk
-  uint64_t weight_bytes = 0;         // once loaded
-  uint64_t active_weight_bytes = 0;  // of these, read for each token
+  uint64_t checkpoint_bytes = 0;       // of the tensors on disk
+  uint64_t weight_bytes = 0;           // once loaded
+  uint64_t active_weight_bytes = 0;    // of these, read for each token
   uint64_t recurrent_state_bytes = 0;  // of each sequence
   uint64_t kv_bytes_per_token = 0;     // of each sequence
   std::vector<ContextCost> contexts;   // 4K, 32K, 128K and 1M tokens
 };
 
 // Reads config.json and the headers of the weights, and checks that they agree.
-// Keys and values count as `kv` says.
+// Keys and values count as `kv` says, and matrices as `weights` says.
 // Errors as in HybridModel::Load.
-absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory,
-                                              kernels::KvType kv);
+absl::StatusOr<ModelReport> InspectCheckpoint(
+    const std::string& directory, kernels::KvType kv,
+    model::WeightType weights = model::WeightType::kStored);
 
 }  // namespace braid::generation
 

@@ -16,6 +16,7 @@
 #include "generation/checkpoint/checkpoint.h"
 #include "generation/checkpoint/model_spec.h"
 #include "generation/checkpoint/quantized_tensors.h"
+#include "generation/checkpoint/weight_type.h"
 #include "generation/layers/block.h"
 #include "generation/layers/linear.h"
 #include "generation/layers/rms_norm.h"
@@ -37,16 +38,19 @@ struct ForwardOptions {
   std::function<bool()> stop;
 };
 
-// Weights on the CPU, in f32 or, where the checkpoint holds codes, in 8 or 4
-// bits. Immutable after loading: several threads may call
-// Forward at once, each with its own state and workspace.
+// Weights on the CPU, in f32 or in 8 or 4 bits. Immutable after loading:
+// several threads may call Forward at once, each with its own state and
+// workspace.
 class HybridModel {
  public:
   // Reads config.json and the weights. Errors as in LoadModelSpec,
   // Checkpoint::Open and CheckTensors; nothing is allocated before all shapes
   // have been checked. Takes seconds per GB.
+  // Matrices are kept as `weights` says; to quantise them, `threads` compute.
+  // INVALID_ARGUMENT if they are stored in another quantised type.
   static absl::StatusOr<std::unique_ptr<HybridModel>> Load(
-      const std::string& directory);
+      const std::string& directory,
+      model::WeightType weights = model::WeightType::kStored, int threads = 1);
 
   const model::ModelSpec& spec() const { return spec_; }
   // What a sequence takes whose keys and values are kept as `kv` says.

@@ -29,7 +29,7 @@ void Best(const float* values, size_t size, size_t count,
 Router::Router(const RouterSpec& spec, WeightLoader& loader)
     : spec_(spec),
       experts_(spec.logits.out()),
-      logits_(loader.Load(spec.logits)),
+      logits_(loader.LoadExact(spec.logits)),
       bias_(loader.Read(spec.correction_bias)) {}
 
 void Router::Score(float* row) const {

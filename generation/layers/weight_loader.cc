@@ -49,6 +49,24 @@ void ScaleRows(const std::vector<float>& scales, size_t width,
   }
 }
 
+// The row of a matrix of `out` rows that lies in place i.
+size_t RowInPlace(size_t i, size_t out, bool gates_in_blocks) {
+  if (!gates_in_blocks) return i;
+  const size_t block = i / (2 * kGateBlock);
+  const size_t in_block = i % (2 * kGateBlock);
+  return block * kGateBlock + in_block % kGateBlock +
+         (in_block < kGateBlock ? 0 : out / 2);
+}
+
+std::vector<float> Placed(const std::vector<float>& rows,
+                          bool gates_in_blocks) {
+  std::vector<float> placed(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    placed[i] = rows[RowInPlace(i, rows.size(), gates_in_blocks)];
+  }
+  return placed;
+}
+
 // Equal for specs that ask for the same matrix.
 std::string Key(const LinearSpec& spec) {
   std::string key;
@@ -108,15 +126,21 @@ std::vector<float> WeightLoader::Bias(const LinearSpec& spec) {
 }
 
 Linear WeightLoader::Load(const LinearSpec& spec) {
-  return IsQuantized(spec) ? LoadQuantized(spec, /*gates_in_blocks=*/false)
-                           : LoadPacked(spec);
+  return LoadAny(spec, /*gates_in_blocks=*/false);
 }
 
 Linear WeightLoader::LoadGated(const LinearSpec& spec) {
-  if (!IsQuantized(spec)) return LoadPacked(spec);
   // What low-rank additions change must be whole before it meets the gates.
-  return LoadQuantized(
-      spec, spec.adapters.empty() && spec.out() % (2 * kGateBlock) == 0);
+  return LoadAny(spec,
+                 spec.adapters.empty() && spec.out() % (2 * kGateBlock) == 0);
+}
+
+Linear WeightLoader::LoadAny(const LinearSpec& spec, bool gates_in_blocks) {
+  if (IsQuantized(spec)) return LoadQuantized(spec, gates_in_blocks);
+  if (options_.quantize_to.has_value()) {
+    return LoadQuantizing(spec, gates_in_blocks);
+  }
+  return LoadPacked(spec);
 }
 
 bool WeightLoader::IsQuantized(const LinearSpec& spec) {
@@ -154,50 +178,64 @@ Linear WeightLoader::LoadPacked(const LinearSpec& spec) {
 Linear WeightLoader::LoadQuantized(const LinearSpec& spec,
                                    bool gates_in_blocks) {
   if (!status_.ok()) return {};
-  const size_t out = spec.out();
-  // The row of the matrix that is stored in place i.
-  const auto place = [&](size_t i) {
-    if (!gates_in_blocks) return i;
-    const size_t block = i / (2 * kGateBlock);
-    const size_t in_block = i % (2 * kGateBlock);
-    return block * kGateBlock + in_block % kGateBlock +
-           (in_block < kGateBlock ? 0 : out / 2);
+  std::vector<kernels::QuantizedRow> stored;
+  stored.reserve(spec.out());
+  for (const TensorSpec& tensor : spec.weights) {
+    const QuantizedTensor matrix(checkpoint_, *options_.stored, tensor);
+    for (size_t i = 0; i < matrix.rows(); ++i) stored.push_back(matrix.row(i));
+  }
+  const auto row_of = [&](size_t i) {
+    return stored[spec.row_order.empty() ? i : spec.row_order[i]];
   };
+  Linear linear =
+      PackQuantized(spec, *options_.stored, row_of, gates_in_blocks);
+  const std::vector<float> scales = RowScales(spec, spec.in_scale);
+  if (std::any_of(scales.begin(), scales.end(),
+                  [](float scale) { return scale != 1.0f; })) {
+    linear.SetRowScales(Placed(scales, gates_in_blocks));
+  }
+  return linear;
+}
+
+Linear WeightLoader::LoadQuantizing(const LinearSpec& spec,
+                                    bool gates_in_blocks) {
+  const std::vector<float> rows = Matrix(spec);
+  if (!status_.ok()) return {};
+  if (!std::all_of(rows.begin(), rows.end(),
+                   [](float weight) { return std::isfinite(weight); })) {
+    status_ = absl::InvalidArgumentError(absl::StrCat(
+        checkpoint_.directory(), ": tensor \"", spec.weights[0].name,
+        "\" or one that makes a matrix with "
+        "it has weights that are not finite"));
+    return {};
+  }
+  const kernels::QuantizedMatrix matrix = kernels::Quantize(
+      rows.data(), spec.out(), spec.in, *options_.quantize_to, options_.pool);
+  return PackQuantized(
+      spec, *options_.quantize_to, [&](size_t i) { return matrix.row(i); },
+      gates_in_blocks);
+}
+
+Linear WeightLoader::PackQuantized(
+    const LinearSpec& spec, const kernels::QuantizedFormat& format,
+    const std::function<kernels::QuantizedRow(size_t)>& row_of,
+    bool gates_in_blocks) {
+  const size_t out = spec.out();
   const std::string key = absl::StrCat(Key(spec), "\n", gates_in_blocks);
   auto packed = packed_.find(key);
   if (packed == packed_.end()) {
-    std::vector<kernels::QuantizedRow> rows;
-    rows.reserve(out);
-    for (const TensorSpec& tensor : spec.weights) {
-      const QuantizedTensor matrix(checkpoint_, *quantization_, tensor);
-      for (size_t i = 0; i < matrix.rows(); ++i) rows.push_back(matrix.row(i));
-    }
     packed =
         packed_
             .emplace(key, std::make_shared<const kernels::QuantizedWeights>(
                               kernels::QuantizedWeights::Pack(
-                                  *quantization_, out, spec.in,
+                                  format, out, spec.in,
                                   [&](size_t i) {
-                                    const size_t row = place(i);
-                                    return rows[spec.row_order.empty()
-                                                    ? row
-                                                    : spec.row_order[row]];
+                                    return row_of(
+                                        RowInPlace(i, out, gates_in_blocks));
                                   })))
             .first;
   }
-  const std::vector<float> scales = RowScales(spec, spec.in_scale);
-  const std::vector<float> bias = Bias(spec);
-  if (!status_.ok()) return {};
-  const auto placed = [&](const std::vector<float>& values) {
-    std::vector<float> result(values.size());
-    for (size_t i = 0; i < result.size(); ++i) result[i] = values[place(i)];
-    return result;
-  };
-  Linear linear(packed->second, placed(bias));
-  if (std::any_of(scales.begin(), scales.end(),
-                  [](float scale) { return scale != 1.0f; })) {
-    linear.SetRowScales(placed(scales));
-  }
+  Linear linear(packed->second, Placed(Bias(spec), gates_in_blocks));
   if (gates_in_blocks) linear.SetGatesInBlocks();
   LoadAdapters(spec, &linear);
   return linear;

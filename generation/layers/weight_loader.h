@@ -2,6 +2,7 @@
 #ifndef BRAID_GENERATION_LAYERS_WEIGHT_LOADER_H_
 #define BRAID_GENERATION_LAYERS_WEIGHT_LOADER_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,11 +26,15 @@ namespace braid::model {
 class WeightLoader {
  public:
   // `checkpoint` must outlive the loader.
-  // `quantization` is how matrices of codes are stored, if there are any.
-  explicit WeightLoader(
-      const Checkpoint& checkpoint,
-      std::optional<kernels::QuantizedFormat> quantization = std::nullopt)
-      : checkpoint_(checkpoint), quantization_(quantization) {}
+  struct Options {
+    // How matrices of codes are stored, if there are any.
+    std::optional<kernels::QuantizedFormat> stored;
+    // What matrices in floating point become, if not f32.
+    std::optional<kernels::QuantizedFormat> quantize_to;
+    kernels::ThreadPool* pool = nullptr;  // to quantise with, or null
+  };
+  WeightLoader(const Checkpoint& checkpoint, const Options& options)
+      : checkpoint_(checkpoint), options_(options) {}
 
   // The tensor, or its slice, as f32.
   std::vector<float> Read(const TensorSpec& spec);
@@ -39,6 +44,9 @@ class WeightLoader {
   // one in memory. The largest extra memory while it runs is two f32 copies of
   // the layer.
   Linear Load(const LinearSpec& spec);
+  // The same in floating point whatever the options say: for what is small and
+  // decides much.
+  Linear LoadExact(const LinearSpec& spec) { return LoadPacked(spec); }
   // A layer whose outputs are gates and then as many values, to be applied
   // gated.
   Linear LoadGated(const LinearSpec& spec);
@@ -65,13 +73,19 @@ class WeightLoader {
 
  private:
   Linear LoadPacked(const LinearSpec& spec);
+  Linear LoadAny(const LinearSpec& spec, bool gates_in_blocks);
   Linear LoadQuantized(const LinearSpec& spec, bool gates_in_blocks);
+  Linear LoadQuantizing(const LinearSpec& spec, bool gates_in_blocks);
+  Linear PackQuantized(
+      const LinearSpec& spec, const kernels::QuantizedFormat& format,
+      const std::function<kernels::QuantizedRow(size_t)>& row_of,
+      bool gates_in_blocks);
   bool IsQuantized(const LinearSpec& spec);
   void LoadAdapters(const LinearSpec& spec, Linear* linear);
   std::vector<float> Bias(const LinearSpec& spec);
 
   const Checkpoint& checkpoint_;
-  const std::optional<kernels::QuantizedFormat> quantization_;
+  const Options options_;
   absl::Status status_;
   absl::flat_hash_map<std::string, Linear::Weights> packed_;
 };

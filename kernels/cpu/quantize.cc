@@ -6,6 +6,7 @@
 #include "kernels/cpu/targets.h"
 #include "kernels/half.h"
 #include "kernels/quantized_weights.h"
+#include "kernels/thread_pool.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/quantize.cc"
@@ -138,46 +139,65 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace braid::kernels {
 
+namespace {
+
 HWY_EXPORT(QuantizeGroup);
 
+// Rows that are worth waking a thread for have this many weights.
+constexpr size_t kMinTaskWeights = 8192;
+
+void QuantizeRow(const float* row, size_t r, QuantizedMatrix* matrix) {
+  const QuantizedFormat& format = matrix->format;
+  const size_t k = matrix->k;
+  const size_t groups = format.GroupsOf(k);
+  uint8_t* codes = matrix->codes.data() + r * format.RowBytes(k);
+  float padded[kMaxGroupSize];
+  uint8_t group_codes[kMaxGroupSize];
+  for (size_t g = 0; g < groups; ++g) {
+    const size_t begin = g * format.group_size;
+    const size_t end = std::min(k, begin + format.group_size);
+    std::fill_n(padded, format.group_size, 0.0f);
+    std::copy(row + begin, row + end, padded);
+    float scale = 0;
+    int zero = 0;
+    HWY_DYNAMIC_DISPATCH(QuantizeGroup)
+    (padded, format, group_codes, &scale, &zero);
+    matrix->scales[r * groups + g] = FloatToHalf(scale);
+    if (format.zero_points) {
+      matrix->zeros[r * groups + g] = static_cast<uint8_t>(zero);
+    }
+    for (size_t i = begin; i < end; ++i) {
+      const uint8_t code = group_codes[i - begin];
+      if (format.bits == 8) {
+        codes[i] = code;
+      } else {
+        codes[i / 2] |= static_cast<uint8_t>(code << (i % 2 * 4));
+      }
+    }
+  }
+}
+
+}  // namespace
+
 QuantizedMatrix Quantize(const float* weights, size_t n, size_t k,
-                         const QuantizedFormat& format) {
+                         const QuantizedFormat& format, ThreadPool* pool) {
   QuantizedMatrix matrix;
   matrix.format = format;
   matrix.n = n;
   matrix.k = k;
   const size_t groups = format.GroupsOf(k);
-  const size_t row_bytes = format.RowBytes(k);
-  matrix.codes.resize(n * row_bytes);
+  matrix.codes.resize(n * format.RowBytes(k));
   matrix.scales.resize(n * groups);
   if (format.zero_points) matrix.zeros.resize(n * groups);
-  std::vector<float> padded(format.group_size);
-  std::vector<uint8_t> group_codes(format.group_size);
-  for (size_t r = 0; r < n; ++r) {
-    const float* row = weights + r * k;
-    uint8_t* codes = matrix.codes.data() + r * row_bytes;
-    for (size_t g = 0; g < groups; ++g) {
-      const size_t begin = g * format.group_size;
-      const size_t end = std::min(k, begin + format.group_size);
-      std::fill(padded.begin(), padded.end(), 0.0f);
-      std::copy(row + begin, row + end, padded.begin());
-      float scale = 0;
-      int zero = 0;
-      HWY_DYNAMIC_DISPATCH(QuantizeGroup)
-      (padded.data(), format, group_codes.data(), &scale, &zero);
-      matrix.scales[r * groups + g] = FloatToHalf(scale);
-      if (format.zero_points) {
-        matrix.zeros[r * groups + g] = static_cast<uint8_t>(zero);
-      }
-      for (size_t i = begin; i < end; ++i) {
-        const uint8_t code = group_codes[i - begin];
-        if (format.bits == 8) {
-          codes[i] = code;
-        } else {
-          codes[i / 2] |= static_cast<uint8_t>(code << (i % 2 * 4));
-        }
-      }
+  const auto run = [&](size_t begin, size_t end) {
+    for (size_t r = begin; r < end; ++r) {
+      QuantizeRow(weights + r * k, r, &matrix);
     }
+  };
+  if (pool == nullptr) {
+    run(0, n);
+  } else {
+    pool->ParallelFor(n, kMinTaskWeights / std::max<size_t>(1, k) + 1, run);
   }
   return matrix;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "generation/checkpoint/weight_type.h"
 #include "kernels/kv_type.h"
 #include "services/config/config.h"
 #include "services/eval/index_corpus.h"
@@ -99,6 +100,7 @@ struct BenchGenerateOptions {
   std::vector<size_t> depths = {0};
   size_t generate = 32;
   kernels::KvType kv = kernels::KvType::kF16;
+  model::WeightType weights = model::WeightType::kStored;
 };
 
 using JsonSink = std::function<void(const Json&)>;

@@ -135,14 +135,14 @@ absl::StatusOr<Json> BenchGenerate(const BenchGenerateOptions& options,
                                    int threads, const JsonSink& row,
                                    std::stop_token stop) {
   const auto inspected =
-      generation::InspectCheckpoint(options.model, options.kv);
+      generation::InspectCheckpoint(options.model, options.kv, options.weights);
   if (!inspected.ok()) return inspected.status();
-  const absl::StatusOr<std::unique_ptr<HybridModel>> model =
-      HybridModel::Load(options.model);
-  if (!model.ok()) return model.status();
   if (threads == 0) {
     threads = static_cast<int>(std::thread::hardware_concurrency());
   }
+  const absl::StatusOr<std::unique_ptr<HybridModel>> model =
+      HybridModel::Load(options.model, options.weights, threads);
+  if (!model.ok()) return model.status();
   const Json machine = DescribeMachine(threads);
   const kernels::Floors floors = kernels::MeasureFloors(threads);
   Bench bench(**model, threads);

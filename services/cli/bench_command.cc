@@ -204,7 +204,6 @@ void AddGenerateBench(CLI::App* bench, CommonOptions* common, Action* action) {
       "arithmetic allow");
   struct Flags {
     BenchGenerateOptions options;
-    std::string weights = "f32";
     std::string device = "cpu";
   };
   auto flags = std::make_shared<Flags>();
@@ -227,9 +226,15 @@ void AddGenerateBench(CLI::App* bench, CommonOptions* common, Action* action) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   AddKvCacheFlag(verb, &flags->options.kv);
-  verb->add_option("--weights", flags->weights, "Format of the weights")
-      ->check(CLI::IsMember({"f32"}))
-      ->capture_default_str();
+  verb->add_option_function<std::string>(
+          "--weights",
+          [flags](const std::string& name) {
+            flags->options.weights = *model::ParseWeightType(name);
+          },
+          "What matrices are in memory")
+      ->type_name("TYPE")
+      ->default_str("stored")
+      ->check(CLI::IsMember({"stored", "f32", "int8", "int4"}));
   verb->add_option("--device", flags->device, "Where it runs")
       ->check(CLI::IsMember({"cpu"}))
       ->capture_default_str();

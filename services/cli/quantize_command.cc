@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "generation/checkpoint/quantize.h"
+#include "generation/checkpoint/weight_type.h"
 #include "services/cli/commands.h"
 #include "services/cli/render.h"
 #include "services/cli/terminal.h"
@@ -28,10 +29,9 @@ struct QuantizeFlags {
 
 ExitCode RunQuantize(const QuantizeFlags& flags, const Context& context) {
   model::QuantizeOptions options;
-  options.format.bits = flags.weights == "int4" ? 4 : 8;
-  options.format.group_size = flags.group_size != 0      ? flags.group_size
-                              : options.format.bits == 4 ? 32
-                                                         : 64;
+  options.format =
+      *model::DefaultFormat(*model::ParseWeightType(flags.weights));
+  if (flags.group_size != 0) options.format.group_size = flags.group_size;
   options.format.zero_points = flags.zero_points;
   options.threads =
       flags.threads != 0

@@ -29,6 +29,8 @@ struct Config {
   int threads = 0;  // arithmetic threads; 0 for all cores
   // How the model's attention keeps keys and values: f32, f16 or int8.
   std::string kv_cache = "f16";
+  // What the model's matrices are in memory: stored, f32, int8 or int4.
+  std::string weights = "stored";
   int block_cache_mb = 32;
   // How long what was replaced, patched or deleted can still be read; 0 for not
   // at all. Of that at most so much per collection.

@@ -30,6 +30,7 @@ std::vector<Setting> MakeSettings() {
       {"", "parser_executable", &C::parser_executable},
       {"", "threads", &C::threads, 0, 1024},
       {"", "kv_cache", &C::kv_cache, 0, 0, {"f32", "f16", "int8"}},
+      {"", "weights", &C::weights, 0, 0, {"stored", "f32", "int8", "int4"}},
       {"", "block_cache_mb", &C::block_cache_mb, 1, 1 << 20},
       {"", "history_retention", &C::history_retention, 0, kMaxRetentionSeconds},
       {"", "history_max_mb", &C::history_max_mb, 1, 1 << 20},

@@ -87,7 +87,7 @@ std::vector<float> Logits(const HybridModel& hybrid,
                           kernels::ThreadPool* pool) {
   model::Workspace workspace;
   workspace.pool = pool;
-  SequenceState state = hybrid.NewState(0);
+  SequenceState state = hybrid.NewState(kernels::KvType::kF32);
   ForwardOptions options;
   options.logits = LogitsOf::kAllTokens;
   std::vector<float> joined;
@@ -150,6 +150,34 @@ TEST_P(QuantizedModelTest, AnyCutOfThePromptGivesTheSameBits) {
   }
 }
 
+TEST_P(QuantizedModelTest, QuantizingWhileLoadingGivesWhatIsStored) {
+  const auto type = model::WeightType::kInt8;
+  const std::string quantized =
+      QuantizeTiny(GetParam(), *model::DefaultFormat(type));
+  const auto stored = LoadFrom(quantized);
+  auto loaded = HybridModel::Load(MakeTinyModel(GetParam()), type, 2);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  ASSERT_NE(stored, nullptr);
+  const auto inspected =
+      InspectCheckpoint(MakeTinyModel(GetParam()), kernels::KvType::kF32, type);
+  ASSERT_TRUE(inspected.ok());
+  EXPECT_EQ(inspected->weights, "int8");
+  EXPECT_LT(inspected->weight_bytes, 2 * inspected->parameters);
+  // Scales that a family puts into its weights are rounded together with them
+  // here, and the embedding is looked up as it is stored.
+  const std::vector<int32_t> prompt = Prompt(*stored, 40);
+  EXPECT_LT(RelativeDifference(Logits(**loaded, prompt, 40, nullptr),
+                               Logits(*stored, prompt, 40, nullptr)),
+            0.3);
+
+  for (const auto other : {model::WeightType::kF32, model::WeightType::kInt4}) {
+    const absl::Status status = HybridModel::Load(quantized, other).status();
+    EXPECT_TRUE(absl::StrContains(status.message(), "is stored in int8"))
+        << status;
+  }
+  EXPECT_TRUE(HybridModel::Load(quantized, type).ok());
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, QuantizedModelTest,
                          testing::ValuesIn(TinyModels()),
                          [](const auto& instance) { return instance.param; });
@@ -168,8 +196,8 @@ TEST(QuantizeCheckpointTest, KeepsTheRestAndSaysWhatItDid) {
   EXPECT_LT(report->output_bytes, report->input_bytes / 2);
   EXPECT_TRUE(fs::exists(out + "/tokenizer.json"));
   EXPECT_FALSE(fs::exists(out + ".partial"));
-  const auto inspected = InspectCheckpoint(out);
-  const auto before = InspectCheckpoint(directory);
+  const auto inspected = InspectCheckpoint(out, kernels::KvType::kF32);
+  const auto before = InspectCheckpoint(directory, kernels::KvType::kF32);
   ASSERT_TRUE(inspected.ok()) << inspected.status();
   EXPECT_EQ(inspected->weights, "int8");
   EXPECT_EQ(inspected->parameters, before->parameters);

@@ -101,7 +101,8 @@ TEST(QuantizedGemm, AgreesWithTheProductOfWhatTheCodesStandFor) {
         const std::vector<float> bias = Random(s.n, 3);
         const std::vector<float> scale = Random(s.n, 5, 0.5f, 2.0f);
         const std::vector<float> residual = Random(s.m * s.n, 4);
-        const QuantizedMatrix matrix = Quantize(w.data(), s.n, s.k, format);
+        const QuantizedMatrix matrix =
+            Quantize(w.data(), s.n, s.k, format, nullptr);
         const QuantizedWeights packed = Pack(matrix);
         ASSERT_EQ(packed.n(), s.n);
         ASSERT_EQ(packed.k(), s.k);
@@ -143,7 +144,8 @@ TEST(QuantizedGemm, GatesComeInBlocksBesideTheirValues) {
         const std::vector<float> a = Random(m * k, 1);
         const std::vector<float> w = Random(n * k, 2);
         const std::vector<float> bias = Random(n, 3);
-        const QuantizedMatrix matrix = Quantize(w.data(), n, k, format);
+        const QuantizedMatrix matrix =
+            Quantize(w.data(), n, k, format, nullptr);
         // Gates first in the matrix, as models have them.
         const auto source = [&](size_t i) {
           return i / 32 * 16 + i % 16 + (i % 32 < 16 ? 0 : half);
@@ -188,7 +190,7 @@ TEST(QuantizedGemm, ResultIsTheSameBitsForAnyThreadsAndAnyNeighbours) {
       const std::vector<float> a = Random(s.m * s.k, 5);
       const std::vector<float> w = Random(s.n * s.k, 6);
       const QuantizedWeights packed =
-          Pack(Quantize(w.data(), s.n, s.k, format));
+          Pack(Quantize(w.data(), s.n, s.k, format, nullptr));
       const std::vector<float> alone = RunQuantized(s, a, packed, nullptr);
       for (const int threads : {2, 5}) {
         ThreadPool pool(threads);
@@ -217,8 +219,8 @@ TEST(QuantizedGemm, SeveralProductsAtOnceAreTheSameAsEachAlone) {
     for (const size_t m : {0, 1, 3, 40}) {
       const size_t n = 100 + 20 * m;
       const std::vector<float> w = Random(n * k, 10 + m);
-      weights.push_back(
-          Pack(Quantize(w.data(), n, k, {m == 3 ? 4 : 8, m == 1 ? 32u : 64u})));
+      weights.push_back(Pack(Quantize(
+          w.data(), n, k, {m == 3 ? 4 : 8, m == 1 ? 32u : 64u}, nullptr)));
       inputs.push_back(Random(m * k, 20 + m));
       outputs.emplace_back(m * n);
     }
@@ -259,7 +261,7 @@ TEST(QuantizedWeights, QuantizingLosesHalfAStepAtMost) {
     const size_t n = 37, k = 201;
     const std::vector<float> w = Random(n * k, 8, -3.0f, 3.0f);
     const std::vector<float> back =
-        Dequantized(Quantize(w.data(), n, k, format));
+        Dequantized(Quantize(w.data(), n, k, format, nullptr));
     double squares = 0;
     for (size_t i = 0; i < w.size(); ++i) {
       squares += (w[i] - back[i]) * (w[i] - back[i]);
@@ -277,7 +279,7 @@ TEST(QuantizedWeights, ZerosAndOddValuesSurvive) {
     for (size_t i = 70; i < 140; ++i) w[i] = 1e-9f;  // far below f16
     for (size_t i = 140; i < 210; ++i) w[i] = 1e9f;  // far above
     const std::vector<float> back =
-        Dequantized(Quantize(w.data(), 3, 70, format));
+        Dequantized(Quantize(w.data(), 3, 70, format, nullptr));
     for (size_t i = 0; i < 70; ++i) ASSERT_EQ(back[i], 0.0f);
     for (const float value : back) ASSERT_TRUE(std::isfinite(value));
   }

@@ -99,7 +99,7 @@ const std::vector<std::vector<size_t>> kCuts = {{1000},  {1},  {64},
 void ExpectEqual(LayerBuilder& builder, const OperatorSpec& spec, const Rows& x,
                  const Rows& expected) {
   const auto checkpoint = builder.Open();
-  WeightLoader loader(*checkpoint);
+  WeightLoader loader(*checkpoint, {});
   auto layer = LoadOperator(spec, loader);
   ASSERT_TRUE(layer.ok()) << layer.status();
   const std::vector<float> input = Flat(x);
@@ -539,7 +539,7 @@ TEST(WeightLoaderTest, NamesTheTensorAndKeepsTheFirstError) {
   spec.up.weights[0].name = "absent";
   spec.down.weights[0].shape = {1, 32};
   const auto checkpoint = builder.Open();
-  WeightLoader loader(*checkpoint);
+  WeightLoader loader(*checkpoint, {});
   const absl::Status status = LoadOperator(spec, loader).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_NE(status.message().find("absent"), absl::string_view::npos);
