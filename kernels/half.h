@@ -22,11 +22,12 @@ inline float HalfToFloat(uint16_t half) {
 }
 
 // The nearest, ties to even; what is too large becomes the largest finite one.
-// NaN is not expected.
+// NaN stays NaN.
 inline uint16_t FloatToHalf(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000u);
   const uint32_t rest = bits & 0x7fffffffu;
+  if (rest > 0x7f800000u) return sign | 0x7e00u;   // NaN
   if (rest >= 0x477ff000u) return sign | 0x7bffu;  // 65520 and more
   if (rest < 0x38800000u) {                        // below 2^-14
     // Adding 0.5 leaves the multiple of 2^-24 in the low bits, rounded.

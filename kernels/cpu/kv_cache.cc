@@ -1,10 +1,11 @@
 #include "kernels/kv_cache.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <new>
+
+#include "kernels/half.h"
 
 namespace braid::kernels {
 namespace {
@@ -21,23 +22,6 @@ constexpr size_t ElementBytes(KvType type) {
       return 1;
   }
   return 0;
-}
-
-// To nearest even, the same bits on every machine.
-uint16_t ToF16(float x) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
-  const uint32_t sign = (bits >> 16) & 0x8000;
-  uint32_t magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) return sign | 0x7e00;  // not a number
-  if (magnitude >= std::bit_cast<uint32_t>(65504.0f)) return sign | 0x7bff;
-  if (magnitude < std::bit_cast<uint32_t>(0x1p-14f)) {
-    // Subnormal: the last bit of a float in [0.5, 1) is the step, 2^-24.
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-    return sign |
-           (std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(0.5f));
-  }
-  magnitude += 0xfff + ((magnitude >> 13) & 1);
-  return sign | ((magnitude - (uint32_t{127 - 15} << 23)) >> 13);
 }
 
 // Where one vector of one token goes: element i at to[at(i)], or, where rows
@@ -76,7 +60,7 @@ void Store(KvType type, const float* x, size_t count, const Place& place,
     }
     case KvType::kF16: {
       uint16_t* out = reinterpret_cast<uint16_t*>(to);
-      for (size_t i = 0; i < count; ++i) out[place.at(i)] = ToF16(x[i]);
+      for (size_t i = 0; i < count; ++i) out[place.at(i)] = FloatToHalf(x[i]);
       return;
     }
     case KvType::kInt8: {
