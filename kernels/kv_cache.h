@@ -94,13 +94,17 @@ class KvCache {
 
  private:
   using Page = std::shared_ptr<std::byte>;
-  Page NewPage() const;
+  Page NewPage();
 
   KvShape shape_;
   KvPageLayout layout_;
   // All but the last are full. One that is not full is this cache's alone.
   std::vector<Page> pages_;
   size_t tokens_ = 0;
+  // What the pages of a long sequence are cut from, and how much of it is left.
+  // Not shared with copies, only kept alive by the pages that they share.
+  Page extent_;
+  size_t extent_left_ = 0;
 };
 
 }  // namespace braid::kernels

@@ -5,12 +5,16 @@
 #include <cstring>
 #include <new>
 
+#include "kernels/cpu/large_memory.h"
 #include "kernels/half.h"
 
 namespace braid::kernels {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
+// Pages that are allocated one by one. Those of a longer sequence, which all
+// its tokens read, lie side by side in memory of the system's large pages.
+constexpr size_t kPagesAlone = 8;
 
 constexpr size_t ElementBytes(KvType type) {
   switch (type) {
@@ -138,10 +142,21 @@ KvCache& KvCache::operator=(const KvCache& other) {
   return *this;
 }
 
-KvCache::Page KvCache::NewPage() const {
+KvCache::Page KvCache::NewPage() {
   const size_t bytes = layout_.page_bytes();
-  Page page(static_cast<std::byte*>(::operator new(bytes, kAlignment)),
-            [](std::byte* p) { ::operator delete(p, kAlignment); });
+  Page page;
+  if (pages_.size() < kPagesAlone) {
+    page = Page(static_cast<std::byte*>(::operator new(bytes, kAlignment)),
+                [](std::byte* p) { ::operator delete(p, kAlignment); });
+  } else {
+    if (extent_left_ < bytes) {
+      extent_left_ = std::max(kHugePage, bytes);
+      const LargeMemory memory = AllocatePages(extent_left_);
+      extent_ = Page(memory, reinterpret_cast<std::byte*>(memory.get()));
+    }
+    extent_left_ -= bytes;
+    page = Page(extent_, extent_.get() + extent_left_);
+  }
   // Lanes of a panel that have no token yet are read, and must be numbers.
   std::memset(page.get(), 0, bytes);
   return page;

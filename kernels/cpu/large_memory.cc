@@ -8,7 +8,6 @@
 namespace braid::kernels {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kCacheLine = 64;
 // What small allocations are cut from. The last one is as large in any case,
 // so this is what a model may waste.
@@ -16,16 +15,6 @@ constexpr size_t kSlab = size_t{16} << 20;
 
 size_t RoundUp(size_t bytes, size_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;
-}
-
-LargeMemory AllocatePages(size_t bytes) {
-  constexpr std::align_val_t kAlignment{kHugePage};
-  const size_t allocated = RoundUp(bytes, kHugePage);
-  auto* data = static_cast<uint8_t*>(::operator new[](allocated, kAlignment));
-  // Advice: without it, the pages are small.
-  madvise(data, allocated, MADV_HUGEPAGE);
-  return LargeMemory(data,
-                     [](uint8_t* p) { ::operator delete[](p, kAlignment); });
 }
 
 // Cuts slabs into pieces, which keep their slab alive.
@@ -50,6 +39,16 @@ class Slabs {
 };
 
 }  // namespace
+
+LargeMemory AllocatePages(size_t bytes) {
+  constexpr std::align_val_t kAlignment{kHugePage};
+  const size_t allocated = RoundUp(bytes, kHugePage);
+  auto* data = static_cast<uint8_t*>(::operator new[](allocated, kAlignment));
+  // Advice: without it, the pages are small.
+  madvise(data, allocated, MADV_HUGEPAGE);
+  return LargeMemory(data,
+                     [](uint8_t* p) { ::operator delete[](p, kAlignment); });
+}
 
 LargeMemory AllocateLarge(size_t bytes) {
   static Slabs* const slabs = new Slabs;

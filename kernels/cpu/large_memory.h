@@ -17,6 +17,10 @@ using LargeMemory = std::shared_ptr<uint8_t[]>;
 // Thread-safe.
 LargeMemory AllocateLarge(size_t bytes);
 
+// The same in pages of its own: whole ones of 2 MB.
+LargeMemory AllocatePages(size_t bytes);
+inline constexpr size_t kHugePage = size_t{2} << 20;
+
 }  // namespace braid::kernels
 
 #endif  // BRAID_KERNELS_CPU_LARGE_MEMORY_H_
