@@ -166,11 +166,12 @@ TEST(CachedAttention, ATokenIsTheSameHoweverManyComeWithItAndRunIt) {
       if (c.dim > 256) continue;  // takes long, and is like the others
       const Sequence sequence(c, type);
       // Of a long sequence its end, which begins inside a page.
-      const size_t first = c.t < 500 ? 0 : c.t - 40;
+      const size_t first = c.t < 500 ? 0 : c.t - 14;
       ForEachTarget([&] {
         const std::vector<float> whole = sequence.InPieces(first, c.t, nullptr);
         EXPECT_EQ(sequence.InPieces(first, c.t, &two), whole);
         for (const size_t piece : {1, 5, 70}) {
+          if (piece > c.t - first) continue;
           EXPECT_EQ(sequence.InPieces(first, piece, piece == 5 ? &five : &two),
                     whole)
               << piece << " of " << c.t;
