@@ -13,9 +13,10 @@
 namespace braid::kernels {
 namespace {
 
-// More ranges than threads, so that a thread that the system takes away for a
-// while does not hold up the others.
-constexpr size_t kRangesPerThread = 4;
+// A thread takes one part in this many of its share of what is left: the ranges
+// shrink towards the end, where threads would wait for the one with the last,
+// and a thread that the system takes away for a while holds up little.
+constexpr size_t kPartsOfShare = 2;
 
 using Clock = std::chrono::steady_clock;
 // How long a thread looks for work before it sleeps: a model's pass over a
@@ -71,17 +72,23 @@ class SpinLock {
 struct Loop {
   const std::function<void(size_t, size_t)>* body;
   size_t n;
-  size_t range;
+  size_t grain;
+  size_t parts;  // that what is left is cut into
   std::atomic<size_t> next{0};
   int workers = 0;  // that are inside Run; guarded by State::lock
 
   bool HasWork() const { return next.load(std::memory_order_relaxed) < n; }
 
   void Run() {
-    for (;;) {
-      const size_t begin = next.fetch_add(range, std::memory_order_relaxed);
-      if (begin >= n) return;
-      (*body)(begin, std::min(n, begin + range));
+    size_t begin = next.load(std::memory_order_relaxed);
+    while (begin < n) {
+      const size_t end =
+          std::min(n, begin + std::max(grain, (n - begin) / parts));
+      if (!next.compare_exchange_weak(begin, end, std::memory_order_relaxed)) {
+        continue;
+      }
+      (*body)(begin, end);
+      begin = next.load(std::memory_order_relaxed);
     }
   }
 };
@@ -148,14 +155,15 @@ void ThreadPool::ParallelFor(
     size_t n, size_t grain,
     const std::function<void(size_t begin, size_t end)>& body) {
   if (n == 0) return;
-  const size_t ranges = static_cast<size_t>(num_threads_) * kRangesPerThread;
-  const size_t range =
-      std::max<size_t>({size_t{1}, grain, (n + ranges - 1) / ranges});
-  if (num_threads_ == 1 || n <= range) {
+  grain = std::max<size_t>(1, grain);
+  if (num_threads_ == 1 || n <= grain) {
     body(0, n);
     return;
   }
-  Loop loop{.body = &body, .n = n, .range = range};
+  Loop loop{.body = &body,
+            .n = n,
+            .grain = grain,
+            .parts = static_cast<size_t>(num_threads_) * kPartsOfShare};
   {
     const std::lock_guard<SpinLock> guard(state_->lock);
     state_->loops.push_back(&loop);
