@@ -16,6 +16,9 @@ struct Limits {
   int max_send_message_bytes = 40 << 20;
   int max_metadata_bytes = 16 << 10;  // of one call: gRPC metadata, not ours
   int max_concurrent_streams_per_connection = 100;
+  // A connection takes no new calls after so long (and what it has, ends): its
+  // client connects anew, also to what has come up meanwhile.
+  absl::Duration max_connection_age = absl::Minutes(5);
   // What gRPC itself may hold for all calls together.
   size_t max_transport_bytes = size_t{1} << 30;
   // Threads of gRPC's own synchronous services (reflection).

@@ -85,6 +85,7 @@ std::vector<Setting> MakeSettings() {
       {"limits", "max_metadata_bytes", &L::max_metadata_bytes, 1024, 1 << 20},
       {"limits", "max_concurrent_streams_per_connection",
        &L::max_concurrent_streams_per_connection, 1, 100000},
+      {"limits", "max_connection_age", &L::max_connection_age, 1, kDaySeconds},
       {"limits", "max_transport_bytes", &L::max_transport_bytes, 1 << 20,
        kMaxBytes},
       {"limits", "max_transport_threads", &L::max_transport_threads, 4, 1024},

@@ -23,6 +23,8 @@ using grpc::experimental::FileWatcherCertificateProvider;
 constexpr unsigned int kReloadSeconds = 1;
 constexpr int kKeepaliveMs = 30'000;
 constexpr int kMaxReconnectMs = 5'000;
+// A process that comes back may have another address.
+constexpr int kMinResolveMs = 5'000;
 
 // gRPC says nothing about files it cannot use.
 absl::Status CheckFile(const char* setting, const std::string& path) {
@@ -85,6 +87,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
   arguments.SetLoadBalancingPolicyName("round_robin");
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kMinResolveMs);
   // Retrying is the caller's decision: the answer that it gets says when.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   return grpc::CreateCustomChannel(address, *credentials, arguments);

@@ -221,6 +221,32 @@ TEST_P(StreamsTest, ComingAndGoingLeavesNothingRunning) {
   EXPECT_LT(endless.WaitUntilFree(), absl::Milliseconds(200));
 }
 
+// An old connection takes no new calls, so that clients come to new processes
+// as well; what it has goes on.
+TEST(ConnectionAgeTest, ClientsConnectAnewAndStreamsGoOn) {
+  Endless endless("token ", absl::Milliseconds(1));
+  TestOptions options;
+  options.address = "127.0.0.1:0";
+  options.generator = endless.Script();
+  options.limits.max_connection_age = absl::Seconds(1);
+  TestService service(options);
+  grpc::ClientContext context;
+  auto stream = service.generation().Generate(&context, Prompt());
+  v1::GenerateResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  ASSERT_EQ(service.channel()->GetState(false), GRPC_CHANNEL_READY);
+  EXPECT_TRUE(service.channel()->WaitForStateChange(
+      GRPC_CHANNEL_READY, absl::ToChronoTime(absl::Now() + absl::Seconds(5))));
+  for (int i = 0; i < 2; ++i) {
+    grpc::ClientContext other;
+    v1::GetServerInfoResponse info;
+    EXPECT_TRUE(service.admin().GetServerInfo(&other, {}, &info).ok());
+    for (int r = 0; r < 100; ++r) EXPECT_TRUE(stream->Read(&response));
+  }
+  context.TryCancel();
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
+}
+
 // A thousand clients that open a stream and read nothing of it. Theirs is the
 // memory of both ends here; nobody else waits for them.
 TEST(SlowReadersTest, AThousandCostBoundedMemoryAndAreSentAway) {
