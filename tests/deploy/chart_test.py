@@ -57,8 +57,27 @@ BARE = {
     "podDisruptionBudget": {"enabled": False},
     "topologySpread": {"enabled": False},
 }
+# A pod for each role.
+SPLIT = {"split": {"enabled": True}}
+SPLIT_FULL = {
+    **FULL,
+    "split": {
+        "enabled": True,
+        "tls": {"secretName": "inner", "caSecretName": "inner-ca"},
+        "generation": {
+            "maxSurge": 0,
+            "resources": {"limits": {"memory": "64Gi", "nvidia.com/gpu": 1}},
+            "autoscaling": {"enabled": True, "maxReplicas": 3},
+            "nodeSelector": {"gpu": "yes"}, "affinity": {"nodeAffinity": {}},
+            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}]},
+        "gateway": {"autoscaling": {"enabled": True, "callsPerPod": 20},
+                    "nodeSelector": {"edge": "yes"}}},
+}
 CASES = {"default": {}, "full": FULL, "bare": BARE,
-         "closed": {"networkPolicy": {"clients": [], "monitoring": []}}}
+         "closed": {"networkPolicy": {"clients": [], "monitoring": []}},
+         "split": SPLIT, "split-full": SPLIT_FULL,
+         "split-bare": {**BARE, **SPLIT}}
+ROLES = ("retrieval", "generation", "gateway")
 
 
 def helm(command, values, release="release"):
@@ -92,8 +111,44 @@ def only(manifests, kind):
     return found[0]
 
 
+def configurations(manifests):
+    """{role: configuration}; the role `braid` is all of them in one process."""
+    data = only(manifests, "ConfigMap")["data"]
+    return {name.removesuffix(".toml"): tomllib.loads(text)
+            for name, text in data.items()}
+
+
 def configuration(manifests):
-    return tomllib.loads(only(manifests, "ConfigMap")["data"]["braid.toml"])
+    return configurations(manifests)["braid"]
+
+
+def workloads(manifests):
+    """{role: StatefulSet or Deployment}, by the configuration that it reads."""
+    found = {}
+    for manifest in manifests.values():
+        if manifest["kind"] not in ("StatefulSet", "Deployment"):
+            continue
+        pod = manifest["spec"]["template"]["spec"]
+        volume, = [v for v in pod["volumes"] if v["name"] == "config"]
+        item, = volume["configMap"]["items"]
+        if item["path"] != "braid.toml":
+            raise AssertionError(item["path"])
+        found[item["key"].removesuffix(".toml")] = manifest
+    return found
+
+
+def matches(selector, labels):
+    return selector.items() <= labels.items()
+
+
+def policies_of(manifests, labels):
+    """The network policies of the pod with these labels."""
+    return [m["spec"] for m in manifests.values() if m["kind"] == "NetworkPolicy"
+            and matches(m["spec"]["podSelector"]["matchLabels"], labels)]
+
+
+def labels_of(workload):
+    return workload["spec"]["template"]["metadata"]["labels"]
 
 
 class Chart(unittest.TestCase):
@@ -126,6 +181,19 @@ class Chart(unittest.TestCase):
              "auth.jwtIssuer and auth.jwtAudience"),
             ({"metrics": {"enabled": False, "serviceMonitor": {"enabled": True}}},
              "metrics.serviceMonitor.enabled needs"),
+            ({"config": {"roles": "gateway"}}, "roles"),
+            ({"split": {"retrieval": {"replicas": 2}}}, "retrieval"),
+            ({"split": {"gateway": {"replicas": 0}}}, "replicas"),
+            ({"split": {**SPLIT["split"], "tls": {"caSecretName": "a"}}},
+             "split.tls needs tls.secretName"),
+            ({**SPLIT, "tls": {"byNetwork": True},
+              "auth": {"accessSecretName": "a"}}, "in plain text"),
+            ({"split": {**SPLIT["split"], "gateway": {
+                "autoscaling": {"minReplicas": 9}}}},
+             "split.gateway.autoscaling: minReplicas"),
+            ({"split": {**SPLIT["split"], "generation": {
+                "autoscaling": {"enabled": True}}}, "metrics": {"enabled": False}},
+             "split.generation.autoscaling needs metrics.enabled"),
         ]
         for values, says in cases:
             with self.subTest(says):
@@ -151,44 +219,146 @@ class Chart(unittest.TestCase):
         self.assertEqual(config["http_hosts"], "braid,braid.example")
         self.assertNotIn("metrics_address", configuration(render(BARE)))
 
-    def test_a_changed_configuration_restarts_the_pod(self):
-        def checksum(values):
-            pod = only(render(values), "StatefulSet")["spec"]["template"]
-            return pod["metadata"]["annotations"]["checksum/config"]
-        self.assertEqual(checksum({}), checksum({"service": {"type": "NodePort"}}))
-        self.assertNotEqual(checksum({}), checksum({"config": {"threads": 2}}))
+    def test_each_role_has_its_configuration(self):
+        manifests = render(SPLIT)
+        roles = configurations(manifests)
+        self.assertEqual(sorted(roles), sorted(ROLES))
+        self.assertNotIn("roles", configuration(render({})))
+        for role, config in roles.items():
+            self.assertEqual(config["roles"], role)
+            self.assertEqual("data_directory" in config, role == "retrieval")
+            self.assertEqual("upstream" in config, role == "gateway")
+            self.assertNotIn("tls", config)
+        services = {m["metadata"]["name"]: m["spec"] for m in manifests.values()
+                    if m["kind"] == "Service"}
+        for role in ("retrieval", "generation"):
+            host, port = roles["gateway"]["upstream"][role].split(":")
+            name, namespace, kind = host.split(".")
+            self.assertEqual((namespace, kind), ("default", "svc"))
+            self.assertEqual([p["port"] for p in services[name]["ports"]],
+                             [int(port)])
+            self.assertTrue(matches(services[name]["selector"],
+                                    labels_of(workloads(manifests)[role])))
+        # gRPC spreads calls over the addresses of a name: it needs them all.
+        self.assertEqual(services["release-braid-generation"]["clusterIP"], "None")
+        roles = configurations(render(SPLIT_FULL))
+        self.assertEqual(roles["gateway"]["upstream"], {
+            "retrieval": "release-braid-retrieval.default.svc:7410",
+            "generation": "release-braid-generation.default.svc:7410",
+            "tls": "on", "ca_file": "/etc/braid/upstream-ca/ca.crt",
+            "certificate_file": "/etc/braid/tls/tls.crt",
+            "key_file": "/etc/braid/tls/tls.key"})
+        for config in roles.values():
+            self.assertEqual(config["auth"], roles["gateway"]["auth"])
+            self.assertEqual(config["limits"], roles["gateway"]["limits"])
+            self.assertEqual("http_address" in config,
+                             config["roles"] == "gateway")
 
-    def test_the_pod_has_no_privileges(self):
+    def test_a_changed_configuration_restarts_its_pods(self):
+        def checksums(values):
+            return {role: workload["spec"]["template"]["metadata"]["annotations"][
+                "checksum/config"] for role, workload in
+                    workloads(render(values)).items()}
+        self.assertEqual(checksums({}), checksums({"service": {"type": "NodePort"}}))
+        before = checksums(SPLIT)
+        after = checksums({**SPLIT, "config": {"threads": 2}})
+        self.assertEqual(len(before), 3)
+        for role in ROLES:
+            self.assertNotEqual(before[role], after[role])
+        # HTTP is the gateway's.
+        after = checksums({**SPLIT, "http": {"enabled": True}})
+        self.assertEqual([role for role in ROLES if before[role] != after[role]],
+                         ["gateway"])
+
+    def test_splitting_keeps_the_disk(self):
+        whole = only(render({}), "StatefulSet")
+        split = only(render(SPLIT), "StatefulSet")
+        self.assertEqual(whole["metadata"]["name"], split["metadata"]["name"])
+        # What the API of Kubernetes does not let change.
+        for field in ("selector", "serviceName", "volumeClaimTemplates"):
+            self.assertEqual(whole["spec"][field], split["spec"][field])
+        self.assertEqual(split["spec"]["replicas"], 1)
+        self.assertEqual(only(render({}), "ConfigMap")["metadata"]["name"],
+                         only(render(SPLIT), "ConfigMap")["metadata"]["name"])
+
+    def test_pods_without_a_disk_come_in_numbers(self):
+        deployments = workloads(render(SPLIT))
+        self.assertEqual(deployments["generation"]["spec"]["replicas"], 1)
+        self.assertEqual(deployments["gateway"]["spec"]["replicas"], 2)
+        for role in ("generation", "gateway"):
+            # Never fewer than wanted while they are replaced.
+            self.assertEqual(
+                deployments[role]["spec"]["strategy"]["rollingUpdate"],
+                {"maxSurge": 1, "maxUnavailable": 0})
+        manifests = render(SPLIT_FULL)
+        deployments = workloads(manifests)
+        self.assertEqual(
+            deployments["generation"]["spec"]["strategy"]["rollingUpdate"],
+            {"maxSurge": 0, "maxUnavailable": 1})
+        pod = deployments["generation"]["spec"]["template"]["spec"]
+        self.assertEqual(
+            pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"], 1)
+        self.assertEqual(pod["nodeSelector"], {"gpu": "yes"})
+        self.assertEqual(pod["tolerations"][0]["key"], "nvidia.com/gpu")
+        scalers = {m["spec"]["scaleTargetRef"]["name"]: m["spec"]
+                   for m in manifests.values()
+                   if m["kind"] == "HorizontalPodAutoscaler"}
+        with open(os.path.join(ROOT, "tests/deploy/metrics.txt"),
+                  encoding="utf-8") as file:
+            gauges = {line.split()[0] for line in file
+                      if line.split()[1:2] == ["gauge"]}
+        for role, most, calls in (("generation", 3, "8"), ("gateway", 8, "20")):
+            # Two that count would undo each other's work.
+            self.assertNotIn("replicas", deployments[role]["spec"])
+            scaler = scalers.pop(deployments[role]["metadata"]["name"])
+            self.assertEqual(scaler["maxReplicas"], most)
+            metric, = scaler["metrics"]
+            self.assertIn(metric["pods"]["metric"]["name"], gauges)
+            self.assertEqual(metric["pods"]["target"]["averageValue"], calls)
+        self.assertEqual(scalers, {})
+
+    def test_pods_have_no_privileges(self):
         for name, values in CASES.items():
-            with self.subTest(name):
-                manifests = render(values)
-                pod = only(manifests, "StatefulSet")["spec"]["template"]["spec"]
-                container, = pod["containers"]
-                security = container["securityContext"]
-                self.assertTrue(security["readOnlyRootFilesystem"])
-                self.assertFalse(security["allowPrivilegeEscalation"])
-                self.assertEqual(security["capabilities"], {"drop": ["ALL"]})
-                security = pod["securityContext"]
-                self.assertTrue(security["runAsNonRoot"])
-                self.assertGreater(security["runAsUser"], 0)
-                self.assertEqual(security["seccompProfile"]["type"],
-                                 "RuntimeDefault")
-                self.assertFalse(pod["automountServiceAccountToken"])
-                self.assertFalse(only(manifests, "ServiceAccount")[
-                    "automountServiceAccountToken"])
-                self.assertNotIn("hostNetwork", pod)
-                # Secrets are files: no variables at all.
-                self.assertNotIn("env", container)
-                self.assertNotIn("envFrom", container)
-                self.assertIn("memory", container["resources"]["limits"])
+            manifests = render(values)
+            self.assertFalse(only(manifests, "ServiceAccount")[
+                "automountServiceAccountToken"])
+            for role, workload in workloads(manifests).items():
+                with self.subTest(f"{name}, {role}"):
+                    self.check_privileges(workload["spec"]["template"]["spec"])
+
+    def check_privileges(self, pod):
+        container, = pod["containers"]
+        security = container["securityContext"]
+        self.assertTrue(security["readOnlyRootFilesystem"])
+        self.assertFalse(security["allowPrivilegeEscalation"])
+        self.assertEqual(security["capabilities"], {"drop": ["ALL"]})
+        security = pod["securityContext"]
+        self.assertTrue(security["runAsNonRoot"])
+        self.assertGreater(security["runAsUser"], 0)
+        self.assertEqual(security["seccompProfile"]["type"], "RuntimeDefault")
+        self.assertFalse(pod["automountServiceAccountToken"])
+        self.assertNotIn("hostNetwork", pod)
+        # Secrets are files: no variables at all.
+        self.assertNotIn("env", container)
+        self.assertNotIn("envFrom", container)
+        self.assertIn("memory", container["resources"]["limits"])
 
     def test_files_of_the_configuration_are_mounted(self):
-        manifests = render(FULL)
-        spec = only(manifests, "StatefulSet")["spec"]
+        for values, count in ((FULL, {"braid": 5}), (SPLIT_FULL, {
+                "retrieval": 5, "generation": 5, "gateway": 8})):
+            manifests = render(values)
+            for role, workload in workloads(manifests).items():
+                with self.subTest(role):
+                    self.check_files(workload, configurations(manifests)[role],
+                                     count[role])
+
+    def check_files(self, workload, config, count):
+        spec = workload["spec"]
         pod = spec["template"]["spec"]
         mounts = {m["mountPath"]: m for m in pod["containers"][0]["volumeMounts"]}
         volumes = {v["name"]: v for v in pod["volumes"]}
-        claims = {c["metadata"]["name"] for c in spec["volumeClaimTemplates"]}
+        claims = {c["metadata"]["name"]
+                  for c in spec.get("volumeClaimTemplates", [])}
         for mount in mounts.values():
             self.assertTrue(mount["name"] in volumes or mount["name"] in claims)
             # A subPath would never see a Secret that changes.
@@ -196,11 +366,13 @@ class Chart(unittest.TestCase):
         self.assertEqual({v["name"] for v in volumes.values()} | claims,
                          {m["name"] for m in mounts.values()})
         writable = {path for path, m in mounts.items() if not m.get("readOnly")}
-        self.assertEqual(writable, {"/var/lib/braid", "/tmp"})
-        config = configuration(manifests)
-        paths = [value for table in ("tls", "auth")
-                 for value in config[table].values() if value.startswith("/")]
-        self.assertEqual(len(paths), 5)
+        stores = {config["data_directory"]} if "data_directory" in config else set()
+        self.assertEqual(writable, {"/tmp"} | stores)
+        self.assertEqual(bool(claims), bool(stores))
+        paths = [value for table in ("tls", "auth", "upstream")
+                 for value in config.get(table, {}).values()
+                 if value.startswith("/")]
+        self.assertEqual(len(paths), count)
         for path in paths:
             volume = volumes[mounts[os.path.dirname(path)]["name"]]
             source = volume.get("secret") or volume["configMap"]
@@ -210,17 +382,25 @@ class Chart(unittest.TestCase):
                               [item["path"] for item in items])
             if "secret" in volume:
                 self.assertEqual(source["defaultMode"], 0o440)
+        # What is called from within serves with the certificate for within.
+        self.assertEqual(
+            volumes["tls"]["secret"]["secretName"],
+            "inner" if config.get("roles") in ("retrieval", "generation")
+            else "certificate")
+        self.assertEqual("models" in volumes, config.get("roles") != "gateway")
 
     def test_probes_and_ends(self):
-        manifests = render(FULL)
-        pod = only(manifests, "StatefulSet")["spec"]["template"]["spec"]
-        container = pod["containers"][0]
-        health = int(configuration(manifests)["health_address"].split(":")[1])
-        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            self.assertEqual(container[probe]["grpc"]["port"], health)
-        self.assertEqual(
-            configuration(manifests)["limits"]["shutdown_grace"], "45s")
-        self.assertEqual(pod["terminationGracePeriodSeconds"], 60)
+        for values in (FULL, SPLIT_FULL):
+            manifests = render(values)
+            for role, workload in workloads(manifests).items():
+                config = configurations(manifests)[role]
+                pod = workload["spec"]["template"]["spec"]
+                container = pod["containers"][0]
+                health = int(config["health_address"].split(":")[1])
+                for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                    self.assertEqual(container[probe]["grpc"]["port"], health)
+                self.assertEqual(config["limits"]["shutdown_grace"], "45s")
+                self.assertEqual(pod["terminationGracePeriodSeconds"], 60)
 
     def test_the_network_is_closed(self):
         policy = only(render({}), "NetworkPolicy")["spec"]
@@ -243,38 +423,106 @@ class Chart(unittest.TestCase):
         closed = only(render(CASES["closed"]), "NetworkPolicy")["spec"]
         self.assertNotIn("ingress", closed)
 
-    def test_selectors_find_the_pod(self):
-        manifests = render(FULL)
-        labels = only(manifests, "StatefulSet")["spec"]["template"]["metadata"][
-            "labels"]
-        ports = {p["name"]: p["containerPort"] for p in only(
-            manifests, "StatefulSet")["spec"]["template"]["spec"]["containers"][
-                0]["ports"]}
-        services = [m for m in manifests.values() if m["kind"] == "Service"]
-        self.assertEqual(len(services), 2)
-        selectors = [s["spec"]["selector"] for s in services]
-        for kind in ("NetworkPolicy", "PodDisruptionBudget"):
-            spec = only(manifests, kind)["spec"]
-            selectors.append(
-                spec.get("podSelector", spec.get("selector"))["matchLabels"])
-        for selector in selectors:
-            self.assertLessEqual(selector.items(), labels.items())
-        for service in services:
-            for port in service["spec"]["ports"]:
-                self.assertEqual(port["port"], ports[port["targetPort"]])
-        monitor = only(manifests, "ServiceMonitor")["spec"]
-        seen = [s for s in services if monitor["selector"]["matchLabels"].items()
-                <= s["metadata"]["labels"].items()]
-        self.assertEqual(len(seen), 1)
-        self.assertIn(monitor["endpoints"][0]["port"],
-                      [p["name"] for p in seen[0]["spec"]["ports"]])
-        # Two releases in one namespace do not see each other's pods.
-        other = only(render({}, "other"), "StatefulSet")["spec"]["selector"]
-        self.assertFalse(other["matchLabels"].items() <= labels.items())
+    def test_the_network_between_roles(self):
+        """Every way between pods that the policies leave open, by their labels:
+        as the documentation of NetworkPolicy has it."""
+        manifests = render({**SPLIT, "http": {"enabled": True}})
+        labels = {role: labels_of(workload)
+                  for role, workload in workloads(manifests).items()}
+        labels["client"] = {"braid/client": "true"}
+        labels["stranger"] = {}
+        ways = set()
+        for target in ROLES:
+            policy, = policies_of(manifests, labels[target])
+            self.assertEqual(sorted(policy["policyTypes"]), ["Egress", "Ingress"])
+            for rule in policy["ingress"]:
+                self.assertTrue(rule["from"] and rule["ports"])
+                for peer in rule["from"]:
+                    if "namespaceSelector" in peer:  # that of the monitoring
+                        self.assertEqual([p["port"] for p in rule["ports"]],
+                                         ["metrics"])
+                        continue
+                    ways |= {(source, target, port["port"])
+                             for source in labels for port in rule["ports"]
+                             if matches(peer["podSelector"]["matchLabels"],
+                                        labels[source])}
+        self.assertEqual(ways, {
+            ("client", "gateway", "grpc"), ("client", "gateway", "http"),
+            ("gateway", "retrieval", "grpc"), ("gateway", "generation", "grpc")})
+        ways = set()
+        for source in ROLES:
+            policy, = policies_of(manifests, labels[source])
+            for rule in policy.get("egress", []):
+                self.assertTrue(rule["to"] and rule["ports"])
+                for peer in rule["to"]:
+                    if "namespaceSelector" in peer:  # that of the names
+                        self.assertEqual({p["port"] for p in rule["ports"]}, {53})
+                        ways.add((source, "names"))
+                        continue
+                    ways |= {(source, target) for target in labels
+                             if matches(peer["podSelector"]["matchLabels"],
+                                        labels[target])}
+        self.assertEqual(ways, {("gateway", "retrieval"), ("gateway", "generation"),
+                                ("gateway", "names")})
+        # Another release in the namespace is a stranger.
+        other = labels_of(workloads(render(SPLIT, "other"))["gateway"])
+        policy, = policies_of(manifests, labels["retrieval"])
+        self.assertFalse(any(
+            matches(peer["podSelector"]["matchLabels"], other)
+            for rule in policy["ingress"] for peer in rule["from"]
+            if "podSelector" in peer))
+
+    def test_selectors_find_their_pods(self):
+        for values, edge in ((FULL, "braid"), (SPLIT_FULL, "gateway")):
+            manifests = render(values)
+            found = workloads(manifests)
+            labels = {role: labels_of(workload) for role, workload in found.items()}
+            ports = {role: {p["name"]: p["containerPort"] for p in workload["spec"][
+                "template"]["spec"]["containers"][0]["ports"]}
+                     for role, workload in found.items()}
+            def selected(selector, labels=labels):
+                return {role for role in labels if matches(selector, labels[role])}
+            # Each workload finds its own pods, and budgets and policies one kind.
+            for role, workload in found.items():
+                self.assertEqual(
+                    selected(workload["spec"]["selector"]["matchLabels"]), {role})
+            for kind in ("NetworkPolicy", "PodDisruptionBudget"):
+                covered = []
+                for manifest in manifests.values():
+                    if manifest["kind"] == kind:
+                        spec = manifest["spec"]
+                        covered += selected(spec.get(
+                            "podSelector", spec.get("selector"))["matchLabels"])
+                self.assertEqual(sorted(covered), sorted(found))
+            services = {m["metadata"]["name"]: m for m in manifests.values()
+                        if m["kind"] == "Service"}
+            for name, service in services.items():
+                roles = selected(service["spec"]["selector"])
+                suffix = name.removeprefix("release-braid").removeprefix("-")
+                self.assertEqual(roles, {"": {edge}, "pod": set(found)}.get(
+                    suffix, {suffix}))
+                for role in roles:
+                    for port in service["spec"]["ports"]:
+                        self.assertEqual(port["port"], ports[role][port["targetPort"]])
+            self.assertEqual(len(services), 2 if edge == "braid" else 4)
+            monitor = only(manifests, "ServiceMonitor")["spec"]
+            seen = [s for s in services.values() if matches(
+                monitor["selector"]["matchLabels"], s["metadata"]["labels"])]
+            self.assertEqual(len(seen), 1)
+            self.assertEqual(selected(seen[0]["spec"]["selector"]), set(found))
+            self.assertIn(monitor["endpoints"][0]["port"],
+                          [p["name"] for p in seen[0]["spec"]["ports"]])
+            self.assertLessEqual(set(monitor["podTargetLabels"]),
+                                 set(labels[edge]))
+            # Two releases in one namespace do not see each other's pods.
+            for other in workloads(render(values, "other")).values():
+                self.assertEqual(
+                    selected(other["spec"]["selector"]["matchLabels"]), set())
 
     def test_names_stay_within_their_limit(self):
-        for manifest in render({}, "r" * 53).values():
-            self.assertLessEqual(len(manifest["metadata"]["name"]), 63)
+        for values in ({}, SPLIT_FULL):
+            for manifest in render(values, "r" * 53).values():
+                self.assertLessEqual(len(manifest["metadata"]["name"]), 63)
 
     def test_kubeconform(self):
         if not shutil.which("kubeconform"):

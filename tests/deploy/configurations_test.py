@@ -22,12 +22,12 @@ ROOT = BRAID = ""
 
 class Configurations(unittest.TestCase):
 
-    def check(self, path):
+    def check(self, path, missing="/no/encoder"):
         # The configuration comes first, then the encoder, which is not there.
         result = subprocess.run(
             [BRAID, "serve", "--config", path, "--encoder", "/no/encoder"],
             capture_output=True, text=True, check=False, env={})
-        self.assertIn("/no/encoder", result.stderr)
+        self.assertIn(missing, result.stderr)
         self.assertEqual(result.returncode, 1, result.stderr)
 
     def test_that_are_shipped(self):
@@ -43,12 +43,24 @@ class Configurations(unittest.TestCase):
             values = {**values, "config": {
                 **values.get("config", {}), "log_level": "debug"}}
             manifests = chart_test.render(values)
-            with self.subTest(name), tempfile.NamedTemporaryFile(
-                    "w", suffix=".toml") as file:
-                file.write(chart_test.only(manifests, "ConfigMap")["data"][
-                    "braid.toml"])
-                file.flush()
-                self.check(file.name)
+            for file_name, text in chart_test.only(manifests, "ConfigMap")[
+                    "data"].items():
+                with self.subTest(f"{name}, {file_name}"), \
+                        tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+                    file.write(text)
+                    file.flush()
+                    self.check(file.name, self.missing(file_name, values))
+
+    @staticmethod
+    def missing(file_name, values):
+        """What a process with this file of the chart does not find first."""
+        if file_name == "generation.toml":
+            return values["config"].get("model_directory", "/no/encoder")
+        if file_name == "gateway.toml":
+            # It loads nothing: a Secret of the pod, or a rule who may call.
+            return ("/etc/braid/upstream-ca/ca.crt" if "tls" in values
+                    else "`auth.access_file`")
+        return "/no/encoder"
 
 
 if __name__ == "__main__":

@@ -12,8 +12,12 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "braid.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
 {{- define "braid.selectorLabels" -}}
-app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/name: {{ include "braid.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
@@ -32,103 +36,38 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
-{{/* A scalar as TOML. Helm reads every number as a float, so 64 would come out
-     as 64.0, which is no integer to Braid; a JSON string is a TOML string. */}}
-{{- define "braid.tomlValue" -}}
-{{- if kindIs "float64" . -}}
-{{- if eq (floor .) . -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
+{{/* What tells the pods of a role apart, of (dict "root" $ "role" ROLE). The pod
+     with the disk is `retrieval` with all roles in it as well, so that
+     split.enabled changes neither its name nor its disk. */}}
+{{- define "braid.component" -}}
+app.kubernetes.io/component: {{ ternary "retrieval" .role (eq .role "all") }}
+{{- end -}}
+
+{{- define "braid.podSelector" -}}
+{{ include "braid.selectorLabels" .root }}
+{{ include "braid.component" . }}
+{{- end -}}
+
+{{/* The roles that have pods of their own, as a list in JSON. */}}
+{{- define "braid.roles" -}}
+{{- if .Values.split.enabled -}}
+{{- toJson (list "retrieval" "generation" "gateway") -}}
 {{- else -}}
-{{ toJson . }}
+{{- toJson (list "all") -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Where the keys of tokens are; empty for nowhere. */}}
-{{- define "braid.jwks" -}}
-{{- if .Values.auth.jwksConfigMapName -}}
-/etc/braid/jwks/jwks.json
+{{/* The role that clients call. */}}
+{{- define "braid.edge" -}}
+{{- ternary "gateway" "all" .Values.split.enabled -}}
+{{- end -}}
+
+{{/* What a pod of the role serves with, of (dict "root" $ "role" ROLE). */}}
+{{- define "braid.tlsSecret" -}}
+{{- $tls := .root.Values.tls.secretName -}}
+{{- if has .role (list "retrieval" "generation") -}}
+{{- default $tls .root.Values.split.tls.secretName -}}
 {{- else -}}
-{{ .Values.auth.jwksUrl }}
-{{- end -}}
-{{- end -}}
-
-{{/* The configuration file. */}}
-{{- define "braid.toml" -}}
-address = "0.0.0.0:7410"
-health_address = "0.0.0.0:7411"
-{{- if .Values.metrics.enabled }}
-metrics_address = "0.0.0.0:7412"
-{{- end }}
-{{- if .Values.http.enabled }}
-http_address = "0.0.0.0:7413"
-http_hosts = {{ join "," .Values.http.hosts | toJson }}
-{{- end }}
-data_directory = "/var/lib/braid"
-{{- with .Values.tracing }}
-{{- if .otlpEndpoint }}
-otlp_endpoint = {{ .otlpEndpoint | toJson }}
-trace_sample_ratio = {{ include "braid.tomlValue" .sampleRatio }}
-{{- end }}
-{{- end }}
-{{- range $key, $value := omit .Values.config "limits" }}
-{{ $key }} = {{ include "braid.tomlValue" $value }}
-{{- end }}
-
-[limits]
-shutdown_grace = "{{ int64 .Values.drain.graceSeconds }}s"
-{{- range $key, $value := default dict .Values.config.limits }}
-{{ $key }} = {{ include "braid.tomlValue" $value }}
-{{- end }}
-{{- with .Values.tls }}
-{{- if .secretName }}
-
-[tls]
-certificate_file = "/etc/braid/tls/tls.crt"
-key_file = "/etc/braid/tls/tls.key"
-{{- if .clientCaSecretName }}
-client_ca_file = "/etc/braid/client-ca/ca.crt"
-client_certificates = {{ .clientCertificates | toJson }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- with .Values.auth }}
-{{- $tokens := include "braid.jwks" $ }}
-{{- if or .accessSecretName $tokens .anonymous }}
-
-[auth]
-{{- if .accessSecretName }}
-access_file = "/etc/braid/access/access.toml"
-{{- end }}
-{{- if $tokens }}
-jwks = {{ $tokens | toJson }}
-jwt_issuer = {{ .jwtIssuer | toJson }}
-jwt_audience = {{ .jwtAudience | toJson }}
-jwt_groups_claim = {{ .jwtGroupsClaim | toJson }}
-{{- end }}
-{{- if .anonymous }}
-anonymous = {{ .anonymous | toJson }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{ end -}}
-
-{{/* What a JSON schema cannot say. */}}
-{{- define "braid.check" -}}
-{{- with .Values -}}
-{{- if and .tls.clientCaSecretName (not .tls.secretName) -}}
-{{- fail "tls.clientCaSecretName needs tls.secretName: without TLS no client shows a certificate" -}}
-{{- end -}}
-{{- if and .auth.jwksUrl .auth.jwksConfigMapName -}}
-{{- fail "auth.jwksUrl and auth.jwksConfigMapName: give one of them" -}}
-{{- end -}}
-{{- $tokens := or .auth.jwksUrl .auth.jwksConfigMapName -}}
-{{- if and $tokens (not (and .auth.jwtIssuer .auth.jwtAudience)) -}}
-{{- fail "auth.jwtIssuer and auth.jwtAudience are needed where tokens are taken" -}}
-{{- end -}}
-{{- if and (or .auth.accessSecretName $tokens) (not (or .tls.secretName .tls.byNetwork)) -}}
-{{- fail "auth needs tls.secretName (or tls.byNetwork): keys and tokens must not travel in plain text" -}}
-{{- end -}}
-{{- if and .metrics.serviceMonitor.enabled (not .metrics.enabled) -}}
-{{- fail "metrics.serviceMonitor.enabled needs metrics.enabled" -}}
-{{- end -}}
+{{- $tls -}}
 {{- end -}}
 {{- end -}}
