@@ -35,6 +35,9 @@ struct Limits {
   double max_leg_weight = 1000.0;
   int32_t default_answer_passages = 8;
   int32_t max_answer_passages = 100;
+  // Passages of one document that an answer reads while others are there; 0: as
+  // many as are found.
+  int32_t max_passages_per_document = 2;
   int32_t default_context_tokens = 2048;
   int32_t max_context_tokens = 1 << 20;
   int32_t default_answer_tokens = 256;

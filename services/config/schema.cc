@@ -103,6 +103,8 @@ std::vector<Setting> MakeSettings() {
       {"limits", "default_answer_passages", &L::default_answer_passages, 1,
        10000},
       {"limits", "max_answer_passages", &L::max_answer_passages, 1, 10000},
+      {"limits", "max_passages_per_document", &L::max_passages_per_document, 0,
+       10000},
       {"limits", "default_context_tokens", &L::default_context_tokens, 1,
        1 << 24},
       {"limits", "max_context_tokens", &L::max_context_tokens, 1, 1 << 24},

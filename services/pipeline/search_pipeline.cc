@@ -1,6 +1,7 @@
 #include "services/pipeline/search_pipeline.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -20,6 +21,8 @@ constexpr size_t kFetchSlice = 16;
 // Merging leaves gaps that are filled with the next candidates, so often at
 // most: then fewer than top_k come back.
 constexpr int kMaxFetchRounds = 3;
+// Passages beyond their document's share that are read in search of others.
+constexpr size_t kMaxSetAside = 64;
 // Longer texts are whole documents: comparing their words costs more than a
 // duplicate in the list does.
 constexpr size_t kMaxComparedBytes = 16 << 10;
@@ -46,8 +49,7 @@ class SearchRun {
     if (status.ok()) status = Collect();
     if (status.ok() && reranker_ != nullptr) status = Rerank();
     if (!status.ok()) return status;
-    auto& passages = result_.passages;
-    if (passages.size() > query_.top_k) passages.resize(query_.top_k);
+    Select();
     return std::move(result_);
   }
 
@@ -206,9 +208,47 @@ class SearchRun {
       found.fused = fused_[at->second];
       found.fused_rank = static_cast<uint32_t>(at->second + 1);
       found.score = found.fused.score;
-      result_.passages.push_back(std::move(found));
+      const bool beyond = SharesPlaces() && reranker_ == nullptr &&
+                          set_aside_.size() < kMaxSetAside &&
+                          of_document_[found.passage.chunk.document_id]++ >=
+                              query_.max_per_document;
+      (beyond ? set_aside_ : result_.passages).push_back(std::move(found));
     }
     return absl::OkStatus();
+  }
+
+  bool SharesPlaces() const { return query_.max_per_document > 0; }
+
+  // The best `top_k`: first those within their document's share, and then,
+  // where places are left, the best of the others.
+  void Select() {
+    auto& passages = result_.passages;
+    if (!set_aside_.empty()) {
+      std::move(set_aside_.begin(), set_aside_.end(),
+                std::back_inserter(passages));
+      std::sort(passages.begin(), passages.end(),
+                [](const FoundPassage& a, const FoundPassage& b) {
+                  return a.fused_rank < b.fused_rank;
+                });
+    }
+    std::vector<bool> chosen(passages.size(), false);
+    size_t places = query_.top_k;
+    if (SharesPlaces()) {
+      absl::flat_hash_map<absl::string_view, size_t> of_document;
+      for (size_t i = 0; i < passages.size() && places > 0; ++i) {
+        const std::string& document = passages[i].passage.chunk.document_id;
+        chosen[i] = of_document[document]++ < query_.max_per_document;
+        places -= chosen[i] ? 1 : 0;
+      }
+    }
+    for (size_t i = 0; i < passages.size() && places > 0; ++i) {
+      if (chosen[i]) continue;
+      chosen[i] = true;
+      --places;
+    }
+    size_t index = 0;
+    std::erase_if(passages,
+                  [&](const FoundPassage&) { return !chosen[index++]; });
   }
 
   void Merge() {
@@ -297,6 +337,8 @@ class SearchRun {
   retrieval::SearchResult legs_;
   fusion::RankedList named_;  // of the second pass
   std::vector<fusion::FusedCandidate> fused_;
+  std::vector<FoundPassage> set_aside_;  // beyond their document's share
+  absl::flat_hash_map<std::string, size_t> of_document_;  // that were fetched
   size_t next_ = 0;    // first of `fused_` that was not fetched yet
   size_t bytes_ = 0;   // of the texts fetched
   bool full_ = false;  // no budget or no time for more

@@ -39,6 +39,9 @@ struct PipelineQuery {
   // Passages that say the same become one. Off for evaluation, which judges
   // every chunk by itself.
   bool merge_near_duplicates = true;
+  // Of one document at most so many while there are candidates of others; 0: no
+  // such share. Where others are too few, the best of the rest fill the places.
+  size_t max_per_document = 0;
   // Fused candidates that a reranker looks at (at least top_k).
   size_t rerank_depth = 50;
   // Texts of the passages together; those past it are left out and `fetch` is

@@ -128,6 +128,8 @@ absl::StatusOr<ContextQuery> Parse(const v1::BuildContextRequest& request,
   ContextQuery query;
   query.search = ParseSearch(request.search(), limits.default_answer_passages,
                              limits.max_answer_passages, &check);
+  query.search.max_per_document =
+      static_cast<size_t>(limits.max_passages_per_document);
   check.SetPrefix("");
   query.max_context_tokens =
       check.Count("max_context_tokens", request.max_context_tokens(),
@@ -153,6 +155,8 @@ absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,
       std::max<size_t>(search.top_k, limits.default_candidates_per_leg);
   search.query.wait_for_sequence = request.wait_for_sequence();
   search.max_passage_bytes = limits.max_passage_bytes;
+  search.max_per_document =
+      static_cast<size_t>(limits.max_passages_per_document);
   search.multi_hop = request.multi_hop();
   query.max_context_tokens =
       check.Count("max_context_tokens", request.max_context_tokens(),

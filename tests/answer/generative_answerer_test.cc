@@ -169,7 +169,7 @@ TEST(GenerativeAnswererTest, StreamsTextAndCitations) {
   ASSERT_EQ(generator.asked.size(), 2u);
   EXPECT_EQ(generator.asked[0].role, "system");
   const std::string& prompt = generator.asked[1].content;
-  EXPECT_TRUE(absl::StrContains(prompt, "[1] Locks\nLocks protect"));
+  EXPECT_TRUE(absl::StrContains(prompt, "[1] Locks\n> Locks protect"));
   EXPECT_LT(prompt.find("[2] "), prompt.find("What is 40P01?"));
 }
 

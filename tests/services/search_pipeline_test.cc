@@ -182,6 +182,48 @@ TEST_F(SearchPipelineTest, MergesNearDuplicatesUnlessToldNotTo) {
   EXPECT_THAT(IdsOf(*result), ElementsAre(11, 12));
 }
 
+// A document that has every best chunk leaves places to others, as far as there
+// are others.
+TEST_F(SearchPipelineTest, ADocumentHasItsShare) {
+  backend_.result.bm25.hits.clear();
+  backend_.result.dense.hits.clear();
+  for (retrieval::ChunkId id = 100; id < 140; ++id) {
+    backend_.view->AddChunk(
+        id, "loud", absl::StrCat("louder ", id, " and ", id * 7, " ", id * 13));
+    backend_.result.bm25.hits.push_back({id, 9.f});
+  }
+  backend_.view->AddChunk(50, "x", "what somebody else has to say of it");
+  backend_.view->AddChunk(51, "y", "a third voice with another opinion");
+  backend_.result.bm25.hits.push_back({50, 2.f});
+  backend_.result.bm25.hits.push_back({51, 1.f});
+  query_.top_k = 4;
+  auto result = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_THAT(IdsOf(*result), ElementsAre(100, 101, 102, 103));
+  query_.max_per_document = 2;
+  result = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_THAT(IdsOf(*result), ElementsAre(100, 101, 50, 51));
+  // Places that nobody else wants, in order.
+  query_.top_k = 6;
+  result = RunSearch(backend_, nullptr, query_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_THAT(IdsOf(*result), ElementsAre(100, 101, 102, 103, 50, 51));
+}
+
+// The reranker sees all of them; the share is of its order.
+TEST_F(SearchPipelineTest, TheShareIsOfTheRerankedOrder) {
+  backend_.view->AddChunk(9, "x", "what somebody else has to say of it");
+  backend_.result.bm25.hits.push_back({9, 1.f});
+  FakeReranker reranker;
+  reranker.logits = {-1.f, 0.5f, 2.f, 1.f, -3.f};  // of 2, 1, 4, 3, 9
+  query_.top_k = 3;
+  query_.max_per_document = 2;
+  const auto result = RunSearch(backend_, &reranker, query_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_THAT(IdsOf(*result), ElementsAre(4, 3, 9));
+}
+
 TEST_F(SearchPipelineTest, EvaluationGetsAHundredDistinctChunks) {
   backend_.result.bm25.hits.clear();
   backend_.result.dense.hits.clear();
