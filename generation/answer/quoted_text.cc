@@ -28,7 +28,7 @@ std::string Visible(absl::string_view text, absl::string_view line_break) {
     if (c < 0) c = kReplacement;
     if (BreaksLine(c)) {
       if (c == '\r' && at < size && bytes[at] == '\n') ++at;
-      out.append(line_break);
+      out.append(line_break.data(), line_break.size());
       joinable = false;
       continue;
     }

@@ -196,7 +196,7 @@ TEST(GenerativeAnswererTest, LeavesOutPassagesThatDoNotFit) {
   const std::string& prompt = generator.asked[1].content;
   EXPECT_FALSE(absl::StrContains(prompt, "[1] "));
   EXPECT_TRUE(absl::StrContains(prompt, "[2] Locks"));
-  EXPECT_TRUE(absl::StrContains(prompt, "[3] The write"));
+  EXPECT_TRUE(absl::StrContains(prompt, "[3] \n> The write"));
   generator.context = 20;
   absl::Status status;
   EXPECT_TRUE(RunAnswer(generator, request, &status).empty());
