@@ -2,6 +2,7 @@
 #ifndef BRAID_FUSION_RERANKER_H_
 #define BRAID_FUSION_RERANKER_H_
 
+#include <chrono>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -27,7 +28,8 @@ class Reranker {
   // deadline: then fewer logits come back, for the first inputs.
   virtual absl::StatusOr<std::vector<float>> Score(
       absl::string_view query, absl::Span<const RerankInput> inputs,
-      absl::Time deadline, std::stop_token stop) const = 0;
+      std::chrono::steady_clock::time_point deadline,
+      std::stop_token stop) const = 0;
 };
 
 }  // namespace braid::fusion

@@ -2,6 +2,7 @@
 #ifndef BRAID_RETRIEVAL_BACKEND_H_
 #define BRAID_RETRIEVAL_BACKEND_H_
 
+#include <chrono>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -31,7 +32,8 @@ struct Query {
   // Each leg also scores what only the other one found: LegResult::others.
   bool complete = false;
   Sequence wait_for_sequence = 0;  // 0: whatever is visible now
-  absl::Time deadline = absl::InfiniteFuture();
+  std::chrono::steady_clock::time_point deadline =
+      std::chrono::steady_clock::time_point::max();
   std::stop_token stop;  // checked between the steps of each leg
 };
 

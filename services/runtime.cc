@@ -1,13 +1,13 @@
 #include "services/runtime.h"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "fusion/rerank/cross_encoder.h"
 #include "generation/answer/extractive_answerer.h"
 #include "generation/answer/generative_answerer.h"
@@ -108,7 +108,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const Config& config) {
 std::unique_ptr<Runtime> Runtime::Assemble(const Config& config, Parts parts) {
   std::unique_ptr<Runtime> runtime(new Runtime());
   runtime->config_ = config;
-  runtime->start_time_ = absl::Now();
+  runtime->start_time_ = std::chrono::steady_clock::now();
   runtime->encoder_ = std::move(parts.encoder);
   runtime->backend_ = std::move(parts.backend);
   runtime->parser_ = std::move(parts.parser);

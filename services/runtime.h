@@ -2,6 +2,7 @@
 #ifndef BRAID_SERVICES_RUNTIME_H_
 #define BRAID_SERVICES_RUNTIME_H_
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,7 +61,9 @@ class Runtime {
   const fusion::Reranker* reranker() const {
     return reranker_.get();
   }  // or null
-  absl::Time start_time() const { return start_time_; }
+  std::chrono::steady_clock::time_point start_time() const {
+    return start_time_;
+  }
 
   // The pipeline of a collection that exists, created on first use. Pipelines
   // have threads, so of those that nobody holds only
@@ -83,7 +86,7 @@ class Runtime {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Config config_;
-  absl::Time start_time_;
+  std::chrono::steady_clock::time_point start_time_;
   std::unique_ptr<retrieval::Encoder> encoder_;
   std::unique_ptr<retrieval::LocalBackend> backend_;
   std::unique_ptr<retrieval::SourceParser> parser_;

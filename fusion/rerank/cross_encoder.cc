@@ -1,6 +1,7 @@
 #include "fusion/rerank/cross_encoder.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <utility>
@@ -187,17 +188,18 @@ absl::Status CrossEncoder::Run(const Batch& batch,
 
 absl::StatusOr<std::vector<float>> CrossEncoder::Score(
     absl::string_view query, absl::Span<const RerankInput> inputs,
-    absl::Time deadline, std::stop_token stop) const {
+    std::chrono::steady_clock::time_point deadline,
+    std::stop_token stop) const {
   const auto query_ids = Tokenize(query, options_.max_query_tokens);
   if (!query_ids.ok()) return query_ids.status();
   std::vector<float> logits;
   logits.reserve(inputs.size());
   model::BertModel::Workspace workspace;
-  absl::Duration per_token;
+  std::chrono::duration<double> per_token{0};
   size_t next = 0;
   while (next < inputs.size()) {
     if (stop.stop_requested()) return absl::CancelledError("stopped");
-    const absl::Time start = absl::Now();
+    const auto start = std::chrono::steady_clock::now();
     Batch batch;
     while (next < inputs.size() && batch.ids.size() < kBatchTokens) {
       if (absl::Status status = Append(*query_ids, inputs[next], &batch);
@@ -207,11 +209,11 @@ absl::StatusOr<std::vector<float>> CrossEncoder::Score(
       ++next;
     }
     const auto tokens = static_cast<double>(batch.ids.size());
-    if (start + per_token * tokens > deadline) break;
+    if (per_token * tokens > deadline - start) break;
     if (absl::Status status = Run(batch, &workspace, &logits); !status.ok()) {
       return status;
     }
-    per_token = (absl::Now() - start) / tokens;
+    per_token = (std::chrono::steady_clock::now() - start) / tokens;
   }
   return logits;
 }

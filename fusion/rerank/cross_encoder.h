@@ -5,6 +5,7 @@
 #ifndef BRAID_FUSION_RERANK_CROSS_ENCODER_H_
 #define BRAID_FUSION_RERANK_CROSS_ENCODER_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -47,10 +48,10 @@ class CrossEncoder : public Reranker {
   // Works through the inputs in batches and stops before one that, at the speed
   // so far, would not be done by the deadline. INVALID_ARGUMENT for text that
   // is not UTF-8.
-  absl::StatusOr<std::vector<float>> Score(absl::string_view query,
-                                           absl::Span<const RerankInput> inputs,
-                                           absl::Time deadline,
-                                           std::stop_token stop) const override;
+  absl::StatusOr<std::vector<float>> Score(
+      absl::string_view query, absl::Span<const RerankInput> inputs,
+      std::chrono::steady_clock::time_point deadline,
+      std::stop_token stop) const override;
 
  private:
   struct Batch;

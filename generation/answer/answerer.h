@@ -2,6 +2,7 @@
 #ifndef BRAID_GENERATION_ANSWER_ANSWERER_H_
 #define BRAID_GENERATION_ANSWER_ANSWERER_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <stop_token>
@@ -10,7 +11,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "generation/engine/sampling.h"
 
 namespace braid::generation {
@@ -30,7 +30,8 @@ struct AnswerRequest {
   std::vector<GroundingPassage> passages;
   uint32_t max_answer_tokens = 256;
   SamplingParams sampling;
-  absl::Time deadline = absl::InfiniteFuture();
+  std::chrono::steady_clock::time_point deadline =
+      std::chrono::steady_clock::time_point::max();
 };
 
 // Text to append; whole UTF-8 characters.

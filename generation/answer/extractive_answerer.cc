@@ -3,6 +3,7 @@
 #include <unicode/utf8.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -12,7 +13,6 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "generation/answer/question_terms.h"
 #include "generation/answer/sentences.h"
 
@@ -282,7 +282,9 @@ absl::string_view Cut(absl::string_view text, size_t limit) {
 std::optional<FinishReason> Interrupted(const AnswerRequest& request,
                                         const std::stop_token& stop) {
   if (stop.stop_requested()) return FinishReason::kCancelled;
-  if (absl::Now() >= request.deadline) return FinishReason::kDeadline;
+  if (std::chrono::steady_clock::now() >= request.deadline) {
+    return FinishReason::kDeadline;
+  }
   return std::nullopt;
 }
 

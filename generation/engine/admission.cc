@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
-
 namespace braid::generation {
 
-Admission::Outcome Admission::Enter(absl::Time deadline, std::stop_token stop) {
+Admission::Outcome Admission::Enter(
+    std::chrono::steady_clock::time_point deadline, std::stop_token stop) {
   std::unique_lock<std::mutex> lock(mutex_);
   if (!busy_ && waiting_.empty()) {
     busy_ = true;
@@ -17,13 +16,7 @@ Admission::Outcome Admission::Enter(absl::Time deadline, std::stop_token stop) {
   const uint64_t ticket = next_ticket_++;
   waiting_.push_back(ticket);
   const auto my_turn = [&] { return !busy_ && waiting_.front() == ticket; };
-  bool admitted = my_turn();
-  while (!admitted && !stop.stop_requested() && absl::Now() < deadline) {
-    // In slices: clocks overflow when told to wait until the infinite future.
-    const absl::Time slice = std::min(deadline, absl::Now() + absl::Hours(1));
-    admitted =
-        changed_.wait_until(lock, stop, absl::ToChronoTime(slice), my_turn);
-  }
+  const bool admitted = changed_.wait_until(lock, stop, deadline, my_turn);
   waiting_.erase(std::find(waiting_.begin(), waiting_.end(), ticket));
   if (admitted) {
     busy_ = true;

@@ -2,14 +2,13 @@
 #ifndef BRAID_GENERATION_ENGINE_ADMISSION_H_
 #define BRAID_GENERATION_ENGINE_ADMISSION_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <mutex>
 #include <stop_token>
-
-#include "absl/time/time.h"
 
 namespace braid::generation {
 
@@ -22,7 +21,8 @@ class Admission {
 
   // Blocks until it is the caller's turn, first come first served. After
   // kAdmitted, and only then, the caller must call Leave.
-  Outcome Enter(absl::Time deadline, std::stop_token stop);
+  Outcome Enter(std::chrono::steady_clock::time_point deadline,
+                std::stop_token stop);
   void Leave();
   // How many wait now.
   size_t waiting() const;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <random>
@@ -161,7 +162,7 @@ absl::StatusOr<GenerationResult> ModelGenerator::Run(
       result.finish_reason = FinishReason::kCancelled;
       return true;
     }
-    if (absl::Now() >= request.deadline) {
+    if (std::chrono::steady_clock::now() >= request.deadline) {
       result.finish_reason = FinishReason::kDeadline;
       return true;
     }

@@ -2,6 +2,7 @@
 #ifndef BRAID_GENERATION_ENGINE_GENERATOR_H_
 #define BRAID_GENERATION_ENGINE_GENERATOR_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,7 +30,8 @@ struct GenerationRequest {
   std::variant<std::string, std::vector<ChatTurn>> input;
   uint32_t max_tokens = 256;
   SamplingParams sampling;
-  absl::Time deadline = absl::InfiniteFuture();
+  std::chrono::steady_clock::time_point deadline =
+      std::chrono::steady_clock::time_point::max();
 };
 
 struct GenerationResult {

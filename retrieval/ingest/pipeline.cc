@@ -1,6 +1,7 @@
 #include "retrieval/ingest/pipeline.h"
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <set>
 #include <thread>
@@ -11,9 +12,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "retrieval/ingest/embed.h"
 #include "retrieval/ingest/prepare.h"
+#include "retrieval/steady_condition.h"
 
 namespace braid::retrieval {
 namespace {
@@ -21,7 +22,7 @@ namespace {
 // Enough chunks for the encoder to sort by length and fill its cores with.
 constexpr size_t kBatchChunks = 128;
 // How long a batch that is not full waits for more.
-constexpr absl::Duration kBatchWait = absl::Milliseconds(20);
+constexpr std::chrono::milliseconds kBatchWait(20);
 // Chunks that wait to be embedded before the workers pause.
 constexpr size_t kMaxWaitingChunks = 8 * kBatchChunks;
 // Documents in one synced write.
@@ -70,6 +71,7 @@ class Pipeline : public IngestPipeline {
       absl::MutexLock lock(&mu_);
       closed_ = true;
       dropped.swap(queue_);
+      batch_changed_.NotifyAll();
       for (auto& [id, later] : active_) {
         std::move(later.begin(), later.end(), std::back_inserter(dropped));
         later.clear();
@@ -167,6 +169,7 @@ class Pipeline : public IngestPipeline {
       }
       absl::MutexLock lock(&mu_);
       --working_;
+      batch_changed_.NotifyAll();
     }
     absl::MutexLock lock(&mu_);
     --workers_running_;
@@ -197,6 +200,7 @@ class Pipeline : public IngestPipeline {
     waiting_chunks_ += job->write.chunks.size();
     waiting_bytes_ += job->write.text.size();
     prepared_.push_back(std::move(job));
+    batch_changed_.NotifyAll();
   }
 
   // The thread that keeps the encoder busy. Takes chunks in the order in which
@@ -272,12 +276,12 @@ class Pipeline : public IngestPipeline {
       };
       mu_.Await(absl::Condition(&ready));
     }
-    const absl::Time deadline = absl::Now() + kBatchWait;
+    const auto deadline = std::chrono::steady_clock::now() + kBatchWait;
     while (chunks < kBatchChunks) {
       auto more = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
         return !prepared_.empty() || (working_ == 0 && queue_.empty());
       };
-      if (!mu_.AwaitWithDeadline(absl::Condition(&more), deadline)) break;
+      if (!batch_changed_.WaitUntil(&mu_, deadline, more)) break;
       if (prepared_.empty()) break;
       chunks += prepared_.front()->write.chunks.size();
       jobs->push_back(std::move(prepared_.front()));
@@ -353,6 +357,7 @@ class Pipeline : public IngestPipeline {
   const IngestLimits limits_;
 
   absl::Mutex mu_;
+  SteadyCondition batch_changed_;  // what the embedder waits for with a batch
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   uint64_t last_serial_ ABSL_GUARDED_BY(mu_) = 0;
   // Serials of items that are not done.

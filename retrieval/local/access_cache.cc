@@ -1,6 +1,7 @@
 #include "retrieval/local/access_cache.h"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <optional>
 #include <set>
@@ -80,11 +81,11 @@ void Apply(const Changes& changes, const std::string& name,
 }
 
 // The chunks of all that lists one of the names, in the store's index.
-absl::StatusOr<ChunkBitmap> LookUp(const StoreSnapshot& store,
-                                   const std::string& collection,
-                                   absl::Span<const std::string> names,
-                                   absl::Time deadline,
-                                   const std::stop_token& stop) {
+absl::StatusOr<ChunkBitmap> LookUp(
+    const StoreSnapshot& store, const std::string& collection,
+    absl::Span<const std::string> names,
+    std::chrono::steady_clock::time_point deadline,
+    const std::stop_token& stop) {
   ChunkBitmap listed;
   absl::Status in_time = CheckTime(deadline, stop);
   uint64_t visited = 0;
@@ -108,7 +109,8 @@ absl::StatusOr<ChunkBitmap> LookUp(const StoreSnapshot& store,
 // after a moment; until then a document that was replaced stays as it was for
 // those who may see what it is now.
 absl::Status RemoveRevoked(const CollectionView& view, const StoreSnapshot& now,
-                           const Viewer& viewer, absl::Time deadline,
+                           const Viewer& viewer,
+                           std::chrono::steady_clock::time_point deadline,
                            const std::stop_token& stop, ChunkBitmap* readable) {
   const absl::StatusOr<CollectionCounters> counters =
       now.Counters(view.collection());
@@ -171,7 +173,8 @@ void AccessCache::Remember(const std::string& name, Sequence sequence,
 }
 
 absl::StatusOr<std::shared_ptr<const ChunkBitmap>> AccessCache::Resolve(
-    const CollectionView& view, const Viewer& viewer, absl::Time deadline,
+    const CollectionView& view, const Viewer& viewer,
+    std::chrono::steady_clock::time_point deadline,
     const std::stop_token& stop) {
   auto readable = std::make_shared<ChunkBitmap>();
   // By the sequence since when: names mostly share it.

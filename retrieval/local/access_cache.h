@@ -2,6 +2,7 @@
 #ifndef BRAID_RETRIEVAL_LOCAL_ACCESS_CACHE_H_
 #define BRAID_RETRIEVAL_LOCAL_ACCESS_CACHE_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,7 +13,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "retrieval/chunk_bitmap.h"
 #include "retrieval/local/collection_view.h"
 #include "retrieval/store/store.h"
@@ -36,7 +36,8 @@ class AccessCache {
   // once. Not for one who sees all. Never part of an answer: errors as of the
   // store, DEADLINE_EXCEEDED and CANCELLED.
   absl::StatusOr<std::shared_ptr<const ChunkBitmap>> Resolve(
-      const CollectionView& view, const Viewer& viewer, absl::Time deadline,
+      const CollectionView& view, const Viewer& viewer,
+      std::chrono::steady_clock::time_point deadline,
       const std::stop_token& stop);
 
  private:

@@ -19,8 +19,10 @@ constexpr absl::Duration kMaxSpacing = absl::Milliseconds(400);
 constexpr absl::Duration kCommitInterval = absl::Seconds(30);
 // An idle collection looks this often for segments that were sealed in the
 // background, and lets go of its old snapshot of the store.
-constexpr absl::Duration kTick = absl::Seconds(1);
-constexpr absl::Duration kIdleTick = absl::Seconds(30);
+constexpr std::chrono::seconds kTick(1);
+constexpr std::chrono::seconds kIdleTick(30);
+// A check that nobody has begun is asked for again.
+constexpr std::chrono::milliseconds kInterruptInterval(200);
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
 constexpr absl::Duration kMaxBackoff = absl::Seconds(10);
 
@@ -56,7 +58,8 @@ std::shared_ptr<const CollectionView> CollectionIndexer::view() const {
 }
 
 absl::StatusOr<std::shared_ptr<const CollectionView>>
-CollectionIndexer::WaitForView(Sequence at_least, absl::Time deadline,
+CollectionIndexer::WaitForView(Sequence at_least,
+                               std::chrono::steady_clock::time_point deadline,
                                const std::stop_token& stop) {
   std::unique_lock<std::mutex> lock(mutex_);
   const auto arrived = [&] {
@@ -67,13 +70,12 @@ CollectionIndexer::WaitForView(Sequence at_least, absl::Time deadline,
   wanted_.notify_all();
   absl::Status status;
   while (!arrived()) {
-    const absl::Duration left = deadline - absl::Now();
     if (stop.stop_requested()) {
       status = absl::CancelledError("the search was cancelled");
     } else if (ended_) {
       status = absl::UnavailableError(
           absl::StrCat("collection \"", config_.id, "\" is being closed"));
-    } else if (left <= absl::ZeroDuration()) {
+    } else if (std::chrono::steady_clock::now() >= deadline) {
       status = absl::DeadlineExceededError(absl::StrCat(
           "collection \"", config_.id, "\" has not made sequence ", at_least,
           " visible in time",
@@ -81,9 +83,8 @@ CollectionIndexer::WaitForView(Sequence at_least, absl::Time deadline,
                       : absl::StrCat("; indexing fails: ", error_.ToString())));
     }
     if (!status.ok()) break;
-    changed_.wait_for(
-        lock, stop, absl::ToChronoNanoseconds(std::min(left, absl::Minutes(1))),
-        [&] { return arrived() || ended_; });
+    changed_.wait_until(lock, stop, deadline,
+                        [&] { return arrived() || ended_; });
   }
   --waiting_;
   if (!status.ok()) return status;
@@ -91,7 +92,8 @@ CollectionIndexer::WaitForView(Sequence at_least, absl::Time deadline,
 }
 
 absl::StatusOr<IndexReport> CollectionIndexer::Verify(
-    bool repair, absl::Time deadline, const std::stop_token& stop) {
+    bool repair, std::chrono::steady_clock::time_point deadline,
+    const std::stop_token& stop) {
   // Asked for after the first view, so that the indexes are open.
   if (absl::Status status = WaitForView(0, deadline, stop).status();
       !status.ok()) {
@@ -102,22 +104,21 @@ absl::StatusOr<IndexReport> CollectionIndexer::Verify(
   const uint64_t asked = ++checks_asked_;
   store_->InterruptWaiters();
   while (checks_done_ < asked) {
-    const absl::Duration left = deadline - absl::Now();
+    const auto now = std::chrono::steady_clock::now();
     if (stop.stop_requested()) return absl::CancelledError("cancelled");
     if (ended_) {
       return absl::UnavailableError(
           absl::StrCat("collection \"", config_.id, "\" is being closed"));
     }
-    if (left <= absl::ZeroDuration()) {
+    if (now >= deadline) {
       return absl::DeadlineExceededError(absl::StrCat(
           "the check of \"", config_.id, "\" was not done in time"));
     }
     // The interrupt may have come just before the thread began to wait.
     store_->InterruptWaiters();
-    changed_.wait_for(
-        lock, stop,
-        absl::ToChronoNanoseconds(std::min(left, absl::Milliseconds(200))),
-        [&] { return checks_done_ >= asked || ended_; });
+    changed_.wait_until(lock, stop,
+                        std::min(deadline, now + kInterruptInterval),
+                        [&] { return checks_done_ >= asked || ended_; });
   }
   return check_result_;
 }
@@ -210,7 +211,7 @@ absl::StatusOr<Sequence> CollectionIndexer::Round(const std::stop_token& stop) {
   if (!open_) {
     if (absl::Status status = writer_.Open(); !status.ok()) return status;
     open_ = true;
-    committed_at_ = absl::Now();
+    committed_at_ = Steady();
   }
   // The snapshot comes first: the indexes are then brought to exactly its
   // newest sequence, so that the three agree.
@@ -230,7 +231,7 @@ absl::StatusOr<Sequence> CollectionIndexer::Round(const std::stop_token& stop) {
       config_.id, last, same ? old->lexical() : writer_.lexical_snapshot(),
       writer_.dense_snapshot(), std::move(snapshot)));
 
-  const absl::Time now = absl::Now();
+  const absl::Duration now = Steady();
   const bool late =
       writer_.committed() < last && now - committed_at_ >= kCommitInterval;
   if (writer_.CommitDue() || late) {
@@ -274,10 +275,11 @@ void CollectionIndexer::Run(const std::stop_token& stop) {
           took * kRoundShare, interval_, std::max(interval_, kMaxSpacing));
       Sleep(spacing - took, /*until_wanted=*/true, stop);
     }
-    const bool busy = Steady() - written_at < 2 * kIdleTick;
+    const bool busy = Steady() - written_at < 2 * absl::FromChrono(kIdleTick);
     if (!stop.stop_requested()) {
-      store_->WaitForWrite(config_.id, reached,
-                           absl::Now() + (busy ? kTick : kIdleTick));
+      store_->WaitForWrite(
+          config_.id, reached,
+          std::chrono::steady_clock::now() + (busy ? kTick : kIdleTick));
     }
   }
   // A failure here only means that more has to be replayed at the next start.

@@ -2,6 +2,7 @@
 #ifndef BRAID_RETRIEVAL_LOCAL_COLLECTION_INDEXER_H_
 #define BRAID_RETRIEVAL_LOCAL_COLLECTION_INDEXER_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -39,12 +40,14 @@ class CollectionIndexer {
   // UNAVAILABLE when the indexer stops. The first view is there when both
   // indexes have been opened and have caught up.
   absl::StatusOr<std::shared_ptr<const CollectionView>> WaitForView(
-      Sequence at_least, absl::Time deadline, const std::stop_token& stop);
+      Sequence at_least, std::chrono::steady_clock::time_point deadline,
+      const std::stop_token& stop);
   // Has the thread check both indexes on the disk and against the store, and
   // build anew what is not right if `repair`; searches go on with the view they
   // have. Errors as WaitForView, or why the check could not run.
-  absl::StatusOr<IndexReport> Verify(bool repair, absl::Time deadline,
-                                     const std::stop_token& stop);
+  absl::StatusOr<IndexReport> Verify(
+      bool repair, std::chrono::steady_clock::time_point deadline,
+      const std::stop_token& stop);
   // What each index has been given of the log so far; it may not be visible
   // yet.
   Sequence lexical_applied() const { return writer_.lexical_applied(); }
@@ -78,8 +81,8 @@ class CollectionIndexer {
   // Of the thread alone, but for what is said to be thread-safe.
   IndexWriter writer_;
   bool open_ = false;
-  bool rebuilt_ = false;  // an index was discarded since the last view
-  absl::Time committed_at_;
+  bool rebuilt_ = false;         // an index was discarded since the last view
+  absl::Duration committed_at_;  // on the steady clock
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;         // a new view, or the end

@@ -1,8 +1,8 @@
 #include "retrieval/local/filter_cache.h"
 
+#include <chrono>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "retrieval/filter/filter.h"
 
 namespace braid::retrieval {
@@ -14,18 +14,20 @@ constexpr uint64_t kCheckEvery = 256;
 
 }  // namespace
 
-absl::Status CheckTime(absl::Time deadline, const std::stop_token& stop) {
+absl::Status CheckTime(std::chrono::steady_clock::time_point deadline,
+                       const std::stop_token& stop) {
   if (stop.stop_requested()) {
     return absl::CancelledError("the search was cancelled");
   }
-  if (deadline != absl::InfiniteFuture() && absl::Now() >= deadline) {
+  if (std::chrono::steady_clock::now() >= deadline) {
     return absl::DeadlineExceededError("the search ran out of time");
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<const ChunkBitmap>> FilterCache::Resolve(
-    const CollectionView& view, const std::string& filter, absl::Time deadline,
+    const CollectionView& view, const std::string& filter,
+    std::chrono::steady_clock::time_point deadline,
     const std::stop_token& stop) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);

@@ -2,6 +2,7 @@
 #ifndef BRAID_RETRIEVAL_LOCAL_FILTER_CACHE_H_
 #define BRAID_RETRIEVAL_LOCAL_FILTER_CACHE_H_
 
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -9,14 +10,14 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "retrieval/chunk_bitmap.h"
 #include "retrieval/local/collection_view.h"
 
 namespace braid::retrieval {
 
 // OK, DEADLINE_EXCEEDED or CANCELLED.
-absl::Status CheckTime(absl::Time deadline, const std::stop_token& stop);
+absl::Status CheckTime(std::chrono::steady_clock::time_point deadline,
+                       const std::stop_token& stop);
 
 // Remembers the last few (filter, sequence) pairs of one collection.
 // Thread-safe.
@@ -27,7 +28,8 @@ class FilterCache {
   // filter does not parse, DEADLINE_EXCEEDED and CANCELLED.
   absl::StatusOr<std::shared_ptr<const ChunkBitmap>> Resolve(
       const CollectionView& view, const std::string& filter,
-      absl::Time deadline, const std::stop_token& stop);
+      std::chrono::steady_clock::time_point deadline,
+      const std::stop_token& stop);
 
  private:
   struct Entry {

@@ -1,6 +1,7 @@
 #include "retrieval/local/local_backend.h"
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <filesystem>
 #include <map>
@@ -187,8 +188,8 @@ class Backend : public LocalBackend {
     const absl::StatusOr<std::shared_ptr<Collection>> found = Find(collection);
     if (!found.ok()) return found.status();
     const absl::StatusOr<std::shared_ptr<const CollectionView>> view =
-        (*found)->indexer->WaitForView(0, absl::InfiniteFuture(),
-                                       std::stop_token());
+        (*found)->indexer->WaitForView(
+            0, std::chrono::steady_clock::time_point::max(), std::stop_token());
     if (!view.ok()) return view.status();
     const absl::StatusOr<std::vector<ChunkId>> store =
         (*view)->store().ListChunks(collection);
@@ -216,8 +217,9 @@ class Backend : public LocalBackend {
     return view == nullptr ? 0 : view->sequence();
   }
 
-  absl::Status WaitUntilCurrent(const std::string& collection,
-                                absl::Time deadline) override {
+  absl::Status WaitUntilCurrent(
+      const std::string& collection,
+      std::chrono::steady_clock::time_point deadline) override {
     const absl::StatusOr<std::shared_ptr<Collection>> found = Find(collection);
     if (!found.ok()) return found.status();
     const absl::StatusOr<CollectionCounters> counters =
@@ -229,9 +231,9 @@ class Backend : public LocalBackend {
         .status();
   }
 
-  absl::StatusOr<DataReport> Verify(bool repair, absl::Time deadline,
-                                    const std::stop_token& stop,
-                                    const VerifyWatcher& progress) override {
+  absl::StatusOr<DataReport> Verify(
+      bool repair, std::chrono::steady_clock::time_point deadline,
+      const std::stop_token& stop, const VerifyWatcher& progress) override {
     DataReport report;
     absl::StatusOr<StoreReport> store = store_->Verify(stop, progress);
     if (!store.ok()) return store.status();

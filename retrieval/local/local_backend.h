@@ -3,6 +3,7 @@
 #ifndef BRAID_RETRIEVAL_LOCAL_LOCAL_BACKEND_H_
 #define BRAID_RETRIEVAL_LOCAL_LOCAL_BACKEND_H_
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <stop_token>
@@ -58,15 +59,16 @@ class LocalBackend : public RetrievalBackend {
   virtual absl::Status CreateCollection(CollectionConfig config) = 0;
   virtual absl::Status DeleteCollection(const std::string& collection) = 0;
   // Blocks until searches see everything acknowledged so far.
-  virtual absl::Status WaitUntilCurrent(const std::string& collection,
-                                        absl::Time deadline) = 0;
+  virtual absl::Status WaitUntilCurrent(
+      const std::string& collection,
+      std::chrono::steady_clock::time_point deadline) = 0;
   // Checks the store as Store::Verify, and the indexes of every collection
   // against their checksums and against the store; builds damaged ones anew if
   // `repair`. Searches and writes go on meanwhile. `progress`, which may be
   // null, is about the store, the longer part.
-  virtual absl::StatusOr<DataReport> Verify(bool repair, absl::Time deadline,
-                                            const std::stop_token& stop,
-                                            const VerifyWatcher& progress) = 0;
+  virtual absl::StatusOr<DataReport> Verify(
+      bool repair, std::chrono::steady_clock::time_point deadline,
+      const std::stop_token& stop, const VerifyWatcher& progress) = 0;
   // Reads a counter of every collection.
   virtual IndexLag MeasureLag() = 0;
   // The store as of one moment, to be copied.

@@ -1,5 +1,6 @@
 #include "retrieval/local/search.h"
 
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -23,7 +24,7 @@ struct LexicalRun {
   std::shared_ptr<const ChunkBitmap> allowed;
   std::string text;
   size_t limit = 0;
-  absl::Time deadline;
+  std::chrono::steady_clock::time_point deadline;
   std::stop_token stop;
   Clock::time_point begin;
   LegResult result;  // read when the task is done

@@ -1,9 +1,8 @@
 #include "retrieval/local/search_pool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
-
-#include "absl/time/clock.h"
 
 namespace braid::retrieval {
 
@@ -17,16 +16,11 @@ void SearchTask::TryRun() {
   done_changed_.notify_all();
 }
 
-bool SearchTask::Wait(absl::Time deadline, const std::stop_token& stop) {
+bool SearchTask::Wait(std::chrono::steady_clock::time_point deadline,
+                      const std::stop_token& stop) {
   std::unique_lock<std::mutex> lock(mutex_);
-  while (!done_ && !stop.stop_requested()) {
-    const absl::Duration left = deadline - absl::Now();
-    if (left <= absl::ZeroDuration()) break;
-    done_changed_.wait_for(
-        lock, stop, absl::ToChronoNanoseconds(std::min(left, absl::Minutes(1))),
-        [this] { return done_; });
-  }
-  return done_;
+  return done_changed_.wait_until(lock, stop, deadline,
+                                  [this] { return done_; });
 }
 
 SearchPool::SearchPool(int threads) {

@@ -3,6 +3,7 @@
 #define BRAID_RETRIEVAL_LOCAL_SEARCH_POOL_H_
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -26,7 +27,8 @@ class SearchTask {
   void TryRun();
   // Blocks until the work is done; false if `deadline` passed or `stop` was
   // requested before. The work may then still be running.
-  bool Wait(absl::Time deadline, const std::stop_token& stop);
+  bool Wait(std::chrono::steady_clock::time_point deadline,
+            const std::stop_token& stop);
 
  private:
   const std::function<void()> work_;

@@ -1,6 +1,7 @@
 #include "retrieval/store/store.h"
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -26,11 +27,20 @@ constexpr size_t kForgetBatch = 256;
 // Log entries that are deleted in one write.
 constexpr Sequence kTruncateBatch = 4096;
 
+// The wall clock as it was when this was called and the time since by the
+// steady one: a wall clock that is set meanwhile makes nothing older.
+std::function<absl::Time()> SinceNow() {
+  return [wall = absl::Now(), begin = std::chrono::steady_clock::now()] {
+    return wall + absl::FromChrono(std::chrono::steady_clock::now() - begin);
+  };
+}
+
 class RocksStore : public Store {
  public:
   RocksStore(std::shared_ptr<Database> database, const StoreOptions& options)
       : database_(std::move(database)),
         clock_(options.clock ? options.clock : absl::Now),
+        age_clock_(options.clock ? options.clock : SinceNow()),
         batch_options_{
             .max_request_ids = options.max_request_ids,
             .keep_history = options.history_retention > absl::ZeroDuration()},
@@ -251,22 +261,19 @@ class RocksStore : public Store {
     return std::make_shared<DatabaseSnapshot>(database_);
   }
 
-  Sequence WaitForWrite(absl::string_view collection, Sequence after,
-                        absl::Time deadline) const override {
-    // The wait is on the steady clock; the deadline is checked on both.
+  Sequence WaitForWrite(
+      absl::string_view collection, Sequence after,
+      std::chrono::steady_clock::time_point deadline) const override {
     std::unique_lock<std::mutex> lock(waiters_);
     const uint64_t interrupts = interrupts_;
     for (;;) {
       const auto newest = newest_.find(collection);
       if (newest == newest_.end()) return 0;
-      const absl::Duration left = deadline - absl::Now();
       if (newest->second > after || closed_ || interrupts != interrupts_ ||
-          left <= absl::ZeroDuration()) {
+          std::chrono::steady_clock::now() >= deadline) {
         return newest->second;
       }
-      written_.wait_for(
-          lock, absl::ToChronoMilliseconds(std::min(left, absl::Minutes(1)) +
-                                           absl::Milliseconds(1)));
+      written_.wait_until(lock, deadline);
     }
   }
 
@@ -286,8 +293,9 @@ class RocksStore : public Store {
     const absl::StatusOr<std::vector<CollectionConfig>> collections =
         ListCollections();
     if (!collections.ok()) return collections.status();
-    const HistoryLimits limits{.ended_before = clock_() - history_retention_,
-                               .max_bytes = max_history_bytes_};
+    const HistoryLimits limits{
+        .ended_before = age_clock_() - history_retention_,
+        .max_bytes = max_history_bytes_};
     for (const CollectionConfig& config : *collections) {
       Sequence after = 0;
       for (size_t forgotten = kForgetBatch; forgotten == kForgetBatch;) {
@@ -364,7 +372,8 @@ class RocksStore : public Store {
   }
 
   const std::shared_ptr<Database> database_;
-  const std::function<absl::Time()> clock_;
+  const std::function<absl::Time()> clock_;      // of what is written
+  const std::function<absl::Time()> age_clock_;  // what its age is told by
   const BatchOptions batch_options_;
   const absl::Duration history_retention_;
   const uint64_t max_history_bytes_;

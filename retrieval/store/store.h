@@ -3,6 +3,7 @@
 #ifndef BRAID_RETRIEVAL_STORE_STORE_H_
 #define BRAID_RETRIEVAL_STORE_STORE_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -309,8 +310,9 @@ class Store {
   // Blocks until the collection's newest sequence is above `after`, or until
   // `deadline`, or until CloseWaiters; returns the newest sequence. Returns 0
   // at once if there is no such collection (any more).
-  virtual Sequence WaitForWrite(absl::string_view collection, Sequence after,
-                                absl::Time deadline) const = 0;
+  virtual Sequence WaitForWrite(
+      absl::string_view collection, Sequence after,
+      std::chrono::steady_clock::time_point deadline) const = 0;
   // Wakes those who wait now: they return as at their deadline.
   virtual void InterruptWaiters() = 0;
   // Wakes all waiters, now and from now on.

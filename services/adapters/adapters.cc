@@ -1,5 +1,6 @@
 #include "services/adapters/adapters.h"
 
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -33,7 +34,7 @@ class HttpAdaptersImpl final : public HttpAdapters {
         transcoder_(&bridge_, std::move(rules)),
         openai_(&bridge_),
         mcp_(&bridge_, options_.version) {}
-  ~HttpAdaptersImpl() override { Close(absl::InfinitePast()); }
+  ~HttpAdaptersImpl() override { Close(std::chrono::steady_clock::now()); }
 
   absl::Status Listen() {
     http::ServerOptions listener = options_.listener;
@@ -52,7 +53,7 @@ class HttpAdaptersImpl final : public HttpAdapters {
 
   const std::string& address() const override { return server_->address(); }
 
-  void Close(absl::Time deadline) override {
+  void Close(std::chrono::steady_clock::time_point deadline) override {
     if (server_ == nullptr) return;
     server_->Drain(deadline);
     bridge_.Close();

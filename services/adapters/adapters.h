@@ -2,6 +2,7 @@
 #ifndef BRAID_SERVICES_ADAPTERS_ADAPTERS_H_
 #define BRAID_SERVICES_ADAPTERS_ADAPTERS_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -43,7 +44,7 @@ class HttpAdapters {
   virtual const std::string& address() const = 0;
   // Waits for what is being served, at most until `deadline`, cancels the rest,
   // and serves nothing more.
-  virtual void Close(absl::Time deadline) = 0;
+  virtual void Close(std::chrono::steady_clock::time_point deadline) = 0;
 };
 
 }  // namespace braid::services::adapters

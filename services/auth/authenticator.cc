@@ -3,6 +3,7 @@
 #include <openssl/rand.h>
 
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <stop_token>
@@ -147,7 +148,7 @@ class WatchingAuthenticator final : public Authenticator {
   }
 
   void Watch(const std::stop_token& stop) {
-    absl::Time next_unknown = absl::InfinitePast();
+    auto next_unknown = std::chrono::steady_clock::time_point::min();
     while (!stop.stop_requested()) {
       {
         std::unique_lock<std::mutex> lock(mutex_);
@@ -155,9 +156,11 @@ class WatchingAuthenticator final : public Authenticator {
                        absl::ToChronoMilliseconds(options_.file_interval),
                        [this] { return keys_wanted_; });
         if (stop.stop_requested()) return;
-        if (std::exchange(keys_wanted_, false) && absl::Now() >= next_unknown) {
+        const auto now = std::chrono::steady_clock::now();
+        if (std::exchange(keys_wanted_, false) && now >= next_unknown) {
           jwks_.ReadSoon();
-          next_unknown = absl::Now() + options_.unknown_key_interval;
+          next_unknown =
+              now + absl::ToChronoNanoseconds(options_.unknown_key_interval);
         }
       }
       if (auto content = access_.ReadIfChanged(stop); content.has_value()) {

@@ -1,5 +1,6 @@
 #include "services/auth/document_source.h"
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -10,7 +11,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "services/hub/http_client.h"
 
 namespace braid::services::auth {
@@ -104,22 +104,30 @@ DocumentSource::DocumentSource(std::string place, absl::Duration interval)
     : place_(std::move(place)), interval_(interval) {}
 
 absl::StatusOr<std::string> DocumentSource::Read(std::stop_token stop) {
-  next_ = absl::Now() + interval_;
+  next_ = Next();
   last_ = ReadOnce(std::move(stop));
   return last_;
 }
 
 std::optional<absl::StatusOr<std::string>> DocumentSource::ReadIfChanged(
     std::stop_token stop) {
-  if (place_.empty() || absl::Now() < next_) return std::nullopt;
-  next_ = absl::Now() + interval_;
+  if (place_.empty() || std::chrono::steady_clock::now() < next_)
+    return std::nullopt;
+  next_ = Next();
   absl::StatusOr<std::string> content = ReadOnce(std::move(stop));
   if (content == last_) return std::nullopt;
   last_ = content;
   return content;
 }
 
-void DocumentSource::ReadSoon() { next_ = absl::InfinitePast(); }
+void DocumentSource::ReadSoon() {
+  next_ = std::chrono::steady_clock::time_point::min();
+}
+
+std::chrono::steady_clock::time_point DocumentSource::Next() const {
+  return std::chrono::steady_clock::now() +
+         absl::ToChronoNanoseconds(interval_);
+}
 
 absl::StatusOr<std::string> DocumentSource::ReadOnce(
     std::stop_token stop) const {

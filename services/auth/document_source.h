@@ -2,6 +2,7 @@
 #ifndef BRAID_SERVICES_AUTH_DOCUMENT_SOURCE_H_
 #define BRAID_SERVICES_AUTH_DOCUMENT_SOURCE_H_
 
+#include <chrono>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -34,10 +35,12 @@ class DocumentSource {
 
  private:
   absl::StatusOr<std::string> ReadOnce(std::stop_token stop) const;
+  std::chrono::steady_clock::time_point Next() const;  // an interval from now
 
   const std::string place_;
   const absl::Duration interval_;
-  absl::Time next_ = absl::InfinitePast();
+  std::chrono::steady_clock::time_point next_ =
+      std::chrono::steady_clock::time_point::min();
   absl::StatusOr<std::string> last_ = absl::UnknownError("not read yet");
 };
 

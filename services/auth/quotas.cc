@@ -1,6 +1,7 @@
 #include "services/auth/quotas.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace braid::services::auth {
 namespace {
@@ -9,13 +10,18 @@ constexpr size_t kMinForgetAt = 1024;
 // When a call that holds a place ends is not known.
 constexpr absl::Duration kInFlightDelay = absl::Milliseconds(100);
 
+double Seconds(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
 }  // namespace
 
 double Quotas::Burst() const {
   return std::max(1.0, options_.calls_per_second);
 }
 
-absl::Duration Quotas::Begin(absl::string_view name, absl::Time now) {
+absl::Duration Quotas::Begin(absl::string_view name,
+                             std::chrono::steady_clock::time_point now) {
   const double rate = options_.calls_per_second;
   if (options_.max_in_flight <= 0 && rate <= 0) return absl::ZeroDuration();
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -30,8 +36,7 @@ absl::Duration Quotas::Begin(absl::string_view name, absl::Time now) {
     return kInFlightDelay;
   }
   if (rate > 0) {
-    const double seconds =
-        std::max(0.0, absl::ToDoubleSeconds(now - usage.filled));
+    const double seconds = std::max(0.0, Seconds(now - usage.filled));
     usage.tokens = std::min(Burst(), usage.tokens + seconds * rate);
     usage.filled = now;
     if (usage.tokens < 1) return absl::Seconds((1 - usage.tokens) / rate);
@@ -52,12 +57,11 @@ size_t Quotas::size() const {
   return usage_.size();
 }
 
-void Quotas::Forget(absl::Time now) {
+void Quotas::Forget(std::chrono::steady_clock::time_point now) {
   absl::erase_if(usage_, [&](const auto& entry) {
     const Usage& usage = entry.second;
     const double tokens =
-        usage.tokens +
-        absl::ToDoubleSeconds(now - usage.filled) * options_.calls_per_second;
+        usage.tokens + Seconds(now - usage.filled) * options_.calls_per_second;
     return usage.in_flight == 0 && tokens >= Burst();
   });
   forget_at_ = std::max(kMinForgetAt, 2 * usage_.size());

@@ -2,6 +2,7 @@
 #ifndef BRAID_SERVICES_AUTH_QUOTAS_H_
 #define BRAID_SERVICES_AUTH_QUOTAS_H_
 
+#include <chrono>
 #include <cstddef>
 #include <mutex>
 #include <string>
@@ -24,8 +25,9 @@ class Quotas {
   explicit Quotas(const QuotaOptions& options) : options_(options) {}
 
   // Zero if the call may begin: End must follow. Otherwise how long to wait
-  // before asking again. `now` is monotonic.
-  absl::Duration Begin(absl::string_view name, absl::Time now);
+  // before asking again.
+  absl::Duration Begin(absl::string_view name,
+                       std::chrono::steady_clock::time_point now);
   void End(absl::string_view name);
 
   // Names that are remembered.
@@ -35,11 +37,11 @@ class Quotas {
   struct Usage {
     int in_flight = 0;
     double tokens = 0;
-    absl::Time filled;
+    std::chrono::steady_clock::time_point filled;
   };
   double Burst() const;
   // Forgets names whose bucket is full and that have no call.
-  void Forget(absl::Time now);
+  void Forget(std::chrono::steady_clock::time_point now);
 
   const QuotaOptions options_;
   mutable std::mutex mutex_;

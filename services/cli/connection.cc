@@ -43,12 +43,11 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(
   connection->channel_ = *std::move(channel);
   // Refused connections are tried again until the timeout, so that a server
   // that is just starting is found.
-  const auto deadline = std::chrono::system_clock::now() + kConnectTimeout;
-  while (!connection->channel_->WaitForConnected(std::min(
-      deadline,
-      std::chrono::system_clock::now() + std::chrono::milliseconds(100)))) {
+  const auto deadline = std::chrono::steady_clock::now() + kConnectTimeout;
+  while (!connection->channel_->WaitForConnected(
+      std::chrono::system_clock::now() + std::chrono::milliseconds(100))) {
     if (context.signals->stopped()) return absl::CancelledError("interrupted");
-    if (std::chrono::system_clock::now() >= deadline) {
+    if (std::chrono::steady_clock::now() >= deadline) {
       return absl::UnavailableError(absl::StrCat(
           "no server answers at ", connection->target_,
           ": start one with `braid serve`, name another with --address, or "

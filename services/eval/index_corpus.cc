@@ -1,5 +1,6 @@
 #include "services/eval/index_corpus.h"
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <utility>
@@ -15,7 +16,7 @@ namespace braid::services {
 namespace {
 
 constexpr size_t kMaxErrors = 20;
-constexpr absl::Duration kVisibleDeadline = absl::Minutes(30);
+constexpr std::chrono::minutes kVisibleDeadline(30);
 
 // Outcomes arrive on the pipeline's threads.
 class Tally {
@@ -142,7 +143,8 @@ absl::StatusOr<IndexReport> IndexCorpus(retrieval::LocalBackend& backend,
       RemoveOthers(*backend.store(), collection, ids);
   if (!removed.ok()) return removed.status();
   report.removed = *removed;
-  status = backend.WaitUntilCurrent(collection, absl::Now() + kVisibleDeadline);
+  status = backend.WaitUntilCurrent(
+      collection, std::chrono::steady_clock::now() + kVisibleDeadline);
   if (!status.ok()) return status;
   report.searchable = absl::Now() - start;
   return report;

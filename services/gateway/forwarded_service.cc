@@ -94,7 +94,7 @@ class ForwardedCall {
       status = Overloaded("too many calls are passed on",
                           target_->core->limits.retry_delay);
     }
-    if (status.ok()) status = call_.Forward(absl::InfiniteFuture(), &context_);
+    if (status.ok()) status = call_.Forward(SteadyTime::max(), &context_);
     if (!status.ok()) {
       halves_ = 1;
       caller_.Finish(call_.End(status));

@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -137,9 +138,9 @@ class Listener final : public ConnectionHost,
       connection->CloseUnlessServing();
     }
   }
-  void WaitUntilEmpty(absl::Time deadline) {
+  void WaitUntilEmpty(std::chrono::steady_clock::time_point deadline) {
     std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait_until(lock, absl::ToChronoTime(deadline),
+    changed_.wait_until(lock, deadline,
                         [this] { return connections_.empty(); });
   }
   void CloseAll() {
@@ -283,7 +284,7 @@ class ServerImpl final : public Server {
 
   const std::string& address() const override { return address_; }
 
-  void Drain(absl::Time deadline) override {
+  void Drain(std::chrono::steady_clock::time_point deadline) override {
     listener_->StopAccepting();
     listener_->WaitUntilEmpty(deadline);
     listener_->CloseAll();

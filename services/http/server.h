@@ -2,6 +2,7 @@
 #ifndef BRAID_SERVICES_HTTP_SERVER_H_
 #define BRAID_SERVICES_HTTP_SERVER_H_
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -91,7 +92,7 @@ class Server {
   // Accepts no more connections, closes those on which no request is being
   // served, and waits for the others, at most until `deadline`. OnGone of those
   // that are not done is called then.
-  virtual void Drain(absl::Time deadline) = 0;
+  virtual void Drain(std::chrono::steady_clock::time_point deadline) = 0;
 };
 
 // Answers GET and HEAD of fixed paths by functions that return at once: `path`

@@ -1,28 +1,31 @@
 #include "services/pipeline/answer_pipeline.h"
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "services/pipeline/stage_clock.h"
 #include "services/text.h"
 
 namespace braid::services {
 namespace {
 
+using Clock = StageClock::Clock;
+
 // The search gets so much of the time, so that the answer gets the rest.
 constexpr double kSearchShare = 0.6;
 // With less time than this left no answer is begun.
-constexpr absl::Duration kMinGenerateTime = absl::Milliseconds(5);
+constexpr std::chrono::milliseconds kMinGenerateTime(5);
 
 // `now` to `deadline`, cut to a share of it.
-absl::Time ShareOf(absl::Time deadline, double share) {
-  if (deadline == absl::InfiniteFuture()) return deadline;
-  const absl::Time now = absl::Now();
-  return now + std::max(deadline - now, absl::ZeroDuration()) * share;
+Clock::time_point ShareOf(Clock::time_point deadline, double share) {
+  if (deadline == Clock::time_point::max()) return deadline;
+  const Clock::time_point now = Clock::now();
+  return now + std::chrono::duration_cast<Clock::duration>(
+                   std::max(deadline - now, Clock::duration::zero()) * share);
 }
 
 class AnswerRun {
@@ -40,7 +43,7 @@ class AnswerRun {
     absl::Status status = FindContext();
     if (absl::IsDeadlineExceeded(status)) return EndEarly("search");
     if (!status.ok()) return status;
-    if (query_.search.query.deadline - absl::Now() < kMinGenerateTime) {
+    if (query_.search.query.deadline - Clock::now() < kMinGenerateTime) {
       return EndEarly("generate");
     }
     return Generate();

@@ -1,12 +1,12 @@
 #include "services/pipeline/search_pipeline.h"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "absl/time/clock.h"
 #include "fusion/near_duplicates.h"
 #include "fusion/relative_score.h"
 #include "fusion/rrf.h"
@@ -27,7 +27,7 @@ constexpr size_t kMaxSetAside = 64;
 // duplicate in the list does.
 constexpr size_t kMaxComparedBytes = 16 << 10;
 // A reranker that has less time than this left would not score one passage.
-constexpr absl::Duration kMinRerankTime = absl::Milliseconds(10);
+constexpr std::chrono::milliseconds kMinRerankTime(10);
 
 class SearchRun {
  public:
@@ -63,7 +63,7 @@ class SearchRun {
     if (query_.query.stop.stop_requested()) {
       return absl::CancelledError("the search was cancelled");
     }
-    if (absl::Now() >= query_.query.deadline) {
+    if (StageClock::Clock::now() >= query_.query.deadline) {
       return absl::DeadlineExceededError("the search ran out of time");
     }
     return absl::OkStatus();
@@ -300,7 +300,7 @@ class SearchRun {
     const absl::Duration start = clock_.Now();
     auto& passages = result_.passages;
     if (passages.empty()) return absl::OkStatus();
-    if (query_.query.deadline - absl::Now() < kMinRerankTime) {
+    if (query_.query.deadline - StageClock::Clock::now() < kMinRerankTime) {
       result_.degraded.push_back("rerank");
       return absl::OkStatus();
     }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -38,8 +39,10 @@ absl::Status GetInfo(const Call& call, const v1::GetServerInfoRequest&,
   if (runtime.generator() != nullptr) {
     response->set_model(runtime.generator()->name());
   }
-  response->set_uptime_seconds(static_cast<uint64_t>(std::max<int64_t>(
-      0, absl::ToInt64Seconds(absl::Now() - runtime.start_time()))));
+  response->set_uptime_seconds(
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
+                                SteadyTime::clock::now() - runtime.start_time())
+                                .count()));
   response->set_resident_bytes(telemetry::ResidentBytes());
   return absl::OkStatus();
 }
@@ -51,8 +54,8 @@ absl::Status Check(const Call& call, const v1::CheckConsistencyRequest& request,
   if (!collection.ok()) return collection.status();
   // What was acknowledged before the check is part of it; indexes that do not
   // catch up in time are compared as they are.
-  (void)call.runtime().backend().WaitUntilCurrent(
-      *collection, absl::Now() + absl::Seconds(5));
+  (void)call.runtime().backend().WaitUntilCurrent(*collection,
+                                                  After(absl::Seconds(5)));
   const auto report = call.runtime().backend().CheckConsistency(*collection);
   if (!report.ok()) return CollectionError(report.status());
   response->set_consistent(report->consistent());

@@ -103,6 +103,7 @@ absl::Status CallTracker::Add(Call* call) {
 void CallTracker::Remove(Call* call) {
   absl::MutexLock lock(&mutex_);
   calls_.erase(call);
+  if (calls_.empty()) idle_.NotifyAll();
 }
 
 void CallTracker::StartDraining() {
@@ -112,8 +113,10 @@ void CallTracker::StartDraining() {
 
 bool CallTracker::WaitUntilIdle(absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
-  return mutex_.AwaitWithTimeout(absl::Condition(this, &CallTracker::Idle),
-                                 timeout);
+  return idle_.WaitUntil(&mutex_, After(timeout),
+                         [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+                           return calls_.empty();
+                         });
 }
 
 void CallTracker::StopAll() {
@@ -152,15 +155,16 @@ Call::Call(ServerCore* core, grpc::CallbackServerContext* context,
       record_(&core->metrics, &core->tracer, rpc,
               Header(*context, kTraceparentKey),
               Header(*context, kTracestateKey), {absl::Now(), start_}),
-      request_id_(RequestId(*context)) {
-  const absl::Time now = absl::Now();
-  const auto client_deadline = context->deadline();
-  deadline_ = client_deadline == std::chrono::system_clock::time_point::max()
-                  ? now + default_timeout
-                  : absl::FromChrono(client_deadline);
-  const absl::Duration left = std::max(deadline_ - now, absl::ZeroDuration());
-  work_deadline_ =
-      deadline_ - std::min(left / 10, core->limits.max_deadline_reserve);
+      request_id_(RequestId(*context)),
+      deadline_(DeadlineOf(*context).value_or(After(default_timeout))) {
+  work_deadline_ = deadline_;
+  if (deadline_ != SteadyTime::max()) {
+    const SteadyTime::duration left =
+        std::max(deadline_ - start_, SteadyTime::duration::zero());
+    work_deadline_ -=
+        std::min(left / 10,
+                 absl::ToChronoNanoseconds(core->limits.max_deadline_reserve));
+  }
   context->AddInitialMetadata(kRequestIdKey, request_id_);
   if (const std::string trace = record_.Traceparent(); !trace.empty()) {
     context->AddInitialMetadata(kTraceparentKey, trace);
@@ -194,9 +198,7 @@ absl::Status Call::Authenticate() {
     return WithReason(principal.status(), "CREDENTIALS_REFUSED");
   }
   principal_ = *std::move(principal);
-  const absl::Duration wait = core_->quotas.Begin(
-      principal_.name,
-      absl::UnixEpoch() + absl::FromChrono(start_.time_since_epoch()));
+  const absl::Duration wait = core_->quotas.Begin(principal_.name, start_);
   if (wait > absl::ZeroDuration()) {
     return WithRetry(WithReason(absl::ResourceExhaustedError(
                                     "the caller's quota is used up"),
@@ -207,7 +209,7 @@ absl::Status Call::Authenticate() {
   return absl::OkStatus();
 }
 
-absl::Status Call::Forward(absl::Time deadline,
+absl::Status Call::Forward(SteadyTime deadline,
                            grpc::ClientContext* context) const {
   const std::string authorization = Header(*context_, kAuthorizationKey);
   if (authorization.empty() && !CertificateNames(*context_).empty()) {
@@ -228,10 +230,7 @@ absl::Status Call::Forward(absl::Time deadline,
   if (!trace.empty() && !state.empty()) {
     context->AddMetadata(kTracestateKey, state);
   }
-  const absl::Time end = std::min(deadline, deadline_);
-  if (end != absl::InfiniteFuture()) {
-    context->set_deadline(absl::ToChronoTime(end));
-  }
+  SetDeadline(std::min(deadline, deadline_), context);
   return absl::OkStatus();
 }
 
@@ -247,7 +246,7 @@ absl::Status Call::ReasonStatus() const {
       break;
     case Reason::kCancelled:
       // gRPC cancels a call whose deadline has passed, too.
-      if (absl::Now() >= deadline_) {
+      if (SteadyTime::clock::now() >= deadline_) {
         return absl::DeadlineExceededError("the deadline passed");
       }
       return absl::CancelledError("the client cancelled the call");
@@ -279,7 +278,7 @@ std::shared_ptr<Operation> Call::StartOperation(OperationKind kind,
 
 absl::Status Call::Alive() const {
   if (stop_.stop_requested()) return ReasonStatus();
-  if (absl::Now() >= work_deadline_) {
+  if (SteadyTime::clock::now() >= work_deadline_) {
     return absl::DeadlineExceededError("the deadline passed");
   }
   return absl::OkStatus();

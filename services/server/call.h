@@ -19,6 +19,7 @@
 #include "grpcpp/client_context.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/status.h"
+#include "retrieval/steady_condition.h"
 #include "services/auth/authenticator.h"
 #include "services/auth/principal.h"
 #include "services/auth/quotas.h"
@@ -26,6 +27,7 @@
 #include "services/limits.h"
 #include "services/runtime.h"
 #include "services/server/access_rules.h"
+#include "services/server/deadline.h"
 #include "services/server/log.h"
 #include "services/server/operations.h"
 #include "services/server/work_pool.h"
@@ -53,10 +55,8 @@ class CallTracker {
   void StopAll() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  bool Idle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return calls_.empty();
-  }
   absl::Mutex mutex_;
+  retrieval::SteadyCondition idle_;
   absl::flat_hash_set<Call*> calls_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
 };
@@ -119,14 +119,14 @@ class Call {
 
   // When work must end so that its result can still be sent: a little before
   // the client's deadline.
-  absl::Time deadline() const { return work_deadline_; }
+  SteadyTime deadline() const { return work_deadline_; }
   std::stop_token stop() const { return stop_.get_token(); }
 
   // Makes `context` a call of this one's: with the caller's credentials,
   // request id and trace, and no later a deadline than this call's or
   // `deadline`. UNAUTHENTICATED for a caller that showed a certificate alone,
   // which cannot be shown on.
-  absl::Status Forward(absl::Time deadline, grpc::ClientContext* context) const;
+  absl::Status Forward(SteadyTime deadline, grpc::ClientContext* context) const;
 
   // What is measured of this call. For the thread that works on it.
   telemetry::RpcRecord& record() { return record_; }
@@ -182,11 +182,11 @@ class Call {
   ServerCore* const core_;
   grpc::CallbackServerContext* const context_;
   const absl::string_view rpc_;
-  const std::chrono::steady_clock::time_point start_;
+  const SteadyTime start_;
   telemetry::RpcRecord record_;
   std::string request_id_;
-  absl::Time deadline_;
-  absl::Time work_deadline_;
+  const SteadyTime deadline_;
+  SteadyTime work_deadline_;
   std::atomic<Reason> reason_{Reason::kNone};
   std::stop_source stop_;
   auth::Principal principal_;

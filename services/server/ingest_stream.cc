@@ -14,7 +14,9 @@
 #include "absl/synchronization/mutex.h"
 #include "braid/v1/document_service.pb.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
+#include "retrieval/steady_condition.h"
 #include "services/server/convert.h"
+#include "services/server/deadline.h"
 #include "services/server/errors.h"
 #include "services/server/services.h"
 #include "services/server/validate.h"
@@ -78,6 +80,7 @@ class IngestStream final
   void OnReadDone(bool ok) override {
     absl::MutexLock lock(&mutex_);
     (ok ? read_ready_ : read_closed_) = true;
+    changed_.NotifyAll();
   }
   void OnWriteDone(bool ok) override;
   void OnCancel() override { call_->Cancel(); }
@@ -91,10 +94,13 @@ class IngestStream final
   }
 
  private:
-  // Releasing the mutex makes the reader look at its condition again.
+  // Makes the reader look at its condition again.
   struct Wake {
     IngestStream* self;
-    void operator()() const { absl::MutexLock lock(&self->mutex_); }
+    void operator()() const {
+      absl::MutexLock lock(&self->mutex_);
+      self->changed_.NotifyAll();
+    }
   };
 
   void Run(WorkPool::Slot slot);
@@ -138,6 +144,7 @@ class IngestStream final
   std::shared_ptr<Operation> operation_;  // set before the first document
   ByteBuffer incoming_;  // gRPC's between StartRead and OnReadDone
   absl::Mutex mutex_;
+  retrieval::SteadyCondition changed_;  // what the reader waits for
   bool read_ready_ ABSL_GUARDED_BY(mutex_) = false;
   bool read_closed_ ABSL_GUARDED_BY(mutex_) = false;
   // Read, and not yet acknowledged on the wire.
@@ -164,6 +171,7 @@ void IngestStream::OnWriteDone(bool ok) {
       write_failed_ = true;
       outgoing_.clear();
     }
+    changed_.NotifyAll();
     if (!outgoing_.empty()) {
       next = &outgoing_.front();
     } else {
@@ -194,7 +202,7 @@ void IngestStream::Run(WorkPool::Slot slot) {
 bool IngestStream::WaitFor(Condition condition, absl::Duration timeout) {
   const auto holds = [this, condition] { return (this->*condition)(); };
   absl::MutexLock lock(&mutex_);
-  return mutex_.AwaitWithTimeout(absl::Condition(&holds), timeout);
+  return changed_.WaitUntil(&mutex_, After(timeout), holds);
 }
 
 absl::Status IngestStream::WaitForMessage() {
@@ -361,6 +369,7 @@ void IngestStream::Acknowledge(const v1::IngestResponse& response) {
     absl::MutexLock lock(&mutex_);
     if (ended_ || write_failed_ || !serialized.ok()) {
       --unacknowledged_;
+      changed_.NotifyAll();
       return;
     }
     outgoing_.push_back(std::move(buffer));

@@ -158,7 +158,7 @@ absl::Status Watch(const std::string& name, WatchStream& stream) {
     }
     if (info.state != OperationState::kRunning) return absl::OkStatus();
     (*operation)
-        ->WaitForEnd(std::min(absl::Now() + kWatchInterval, call.deadline()),
+        ->WaitForEnd(std::min(After(kWatchInterval), call.deadline()),
                      call.stop());
     info = (*operation)
                ->WaitForChange(info.revision, call.deadline(), call.stop());

@@ -97,28 +97,24 @@ void Operation::Finish(const absl::Status& status) {
 }
 
 template <typename Condition>
-void Operation::Wait(std::unique_lock<std::mutex>& lock, absl::Time deadline,
+void Operation::Wait(std::unique_lock<std::mutex>& lock,
+                     std::chrono::steady_clock::time_point deadline,
                      const std::stop_token& stop, Condition condition) const {
   const auto holds = [&] {
     return info_.state != OperationState::kRunning || condition();
   };
-  while (!holds() && !stop.stop_requested()) {
-    const absl::Duration left = deadline - absl::Now();
-    if (left <= absl::ZeroDuration()) return;
-    changed_.wait_for(lock, stop,
-                      absl::ToChronoNanoseconds(std::min(left, absl::Hours(1))),
-                      holds);
-  }
+  changed_.wait_until(lock, stop, deadline, holds);
 }
 
-OperationInfo Operation::WaitForChange(uint64_t seen, absl::Time deadline,
-                                       const std::stop_token& stop) const {
+OperationInfo Operation::WaitForChange(
+    uint64_t seen, std::chrono::steady_clock::time_point deadline,
+    const std::stop_token& stop) const {
   std::unique_lock<std::mutex> lock(mutex_);
   Wait(lock, deadline, stop, [&] { return info_.revision > seen; });
   return info_;
 }
 
-void Operation::WaitForEnd(absl::Time deadline,
+void Operation::WaitForEnd(std::chrono::steady_clock::time_point deadline,
                            const std::stop_token& stop) const {
   std::unique_lock<std::mutex> lock(mutex_);
   Wait(lock, deadline, stop, [] { return false; });

@@ -2,6 +2,7 @@
 #ifndef BRAID_SERVICES_SERVER_OPERATIONS_H_
 #define BRAID_SERVICES_SERVER_OPERATIONS_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -78,10 +79,12 @@ class Operation {
 
   // Blocks until there is a revision above `seen`, or until `deadline`, or
   // until `stop`; returns the newest.
-  OperationInfo WaitForChange(uint64_t seen, absl::Time deadline,
+  OperationInfo WaitForChange(uint64_t seen,
+                              std::chrono::steady_clock::time_point deadline,
                               const std::stop_token& stop) const;
   // Blocks until it has ended, or as above.
-  void WaitForEnd(absl::Time deadline, const std::stop_token& stop) const;
+  void WaitForEnd(std::chrono::steady_clock::time_point deadline,
+                  const std::stop_token& stop) const;
 
  private:
   friend class OperationRegistry;
@@ -90,7 +93,8 @@ class Operation {
   // Applies `change` if it runs.
   void Change(const std::function<void(OperationInfo&)>& change);
   template <typename Condition>
-  void Wait(std::unique_lock<std::mutex>& lock, absl::Time deadline,
+  void Wait(std::unique_lock<std::mutex>& lock,
+            std::chrono::steady_clock::time_point deadline,
             const std::stop_token& stop, Condition condition) const;
 
   OperationRegistry* const registry_;

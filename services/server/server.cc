@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/security/server_credentials.h"
@@ -22,6 +21,7 @@
 #include "services/gateway/upstreams.h"
 #include "services/server/call.h"
 #include "services/server/credentials.h"
+#include "services/server/deadline.h"
 #include "services/server/health_service.h"
 #include "services/server/http_front.h"
 #include "services/server/monitor.h"
@@ -238,7 +238,7 @@ class ServerImpl final : public Server {
     health_.SetServing(false);
     probes_.SetServing(false);
     core_.calls.StartDraining();
-    const absl::Time end_of_grace = absl::Now() + grace;
+    const SteadyTime end_of_grace = After(grace);
     bool idle = core_.calls.WaitUntilIdle(grace);
     if (!idle) {
       core_.calls.StopAll();
@@ -246,17 +246,17 @@ class ServerImpl final : public Server {
     }
     // What the calls have said is still on its way to the clients.
     if (http_ != nullptr) {
-      http_->Close(std::max(end_of_grace, absl::Now() + kCloseTime));
+      http_->Close(std::max(end_of_grace, After(kCloseTime)));
     }
     health_.CloseWatches();
     probes_.CloseWatches();
     if (probe_server_ != nullptr) {
-      probe_server_->Shutdown(absl::ToChronoTime(absl::Now() + kCloseTime));
+      probe_server_->Shutdown(ToGrpc(After(kCloseTime)));
     }
-    server_->Shutdown(absl::ToChronoTime(absl::Now() + kCloseTime));
+    server_->Shutdown(ToGrpc(After(kCloseTime)));
     server_->Wait();
     if (telemetry::SpanExporter* exporter = core_.tracer.exporter()) {
-      exporter->Close(std::max(end_of_grace, absl::Now() + kFlushTime));
+      exporter->Close(std::max(end_of_grace, After(kFlushTime)));
     }
     monitor_.reset();
     core_.log.Write(LogLevel::kInfo, "shutdown",

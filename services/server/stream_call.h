@@ -15,7 +15,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "grpcpp/support/server_callback.h"
+#include "retrieval/steady_condition.h"
 #include "services/server/call.h"
+#include "services/server/deadline.h"
 #include "services/server/errors.h"
 
 namespace braid::services {
@@ -68,8 +70,8 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
                queued_bytes_ + bytes <=
                    call_.limits().max_unsent_bytes_per_stream;
       };
-      stalled = !mutex_.AwaitWithTimeout(absl::Condition(&can_go_on),
-                                         call_.limits().max_write_stall);
+      stalled = !changed_.WaitUntil(
+          &mutex_, After(call_.limits().max_write_stall), can_go_on);
       if (!stalled) {
         if (Broken()) return false;
         queue_.push_back({std::move(message), bytes});
@@ -102,6 +104,7 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
         queue_.clear();
         queued_bytes_ = 0;
       }
+      changed_.NotifyAll();
       if (!queue_.empty()) {
         next = &queue_.front().message;
       } else {
@@ -164,16 +167,20 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
     return failed_ || call_.stop().stop_requested();
   }
 
-  // Releasing the mutex makes a waiting Send look at its condition again.
+  // Makes a waiting Send look at its condition again.
   struct Wake {
     StreamCall* self;
-    void operator()() const { absl::MutexLock lock(&self->mutex_); }
+    void operator()() const {
+      absl::MutexLock lock(&self->mutex_);
+      self->changed_.NotifyAll();
+    }
   };
 
   Call call_;
   grpc::CallbackServerContext* const context_;
   const Producer producer_;
   absl::Mutex mutex_;
+  retrieval::SteadyCondition changed_;  // what a waiting Send looks at
   // The front is being written while `writing_`.
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mutex_);
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -1,17 +1,16 @@
 #include "services/telemetry/span_exporter.h"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <utility>
-
-#include "absl/time/clock.h"
 
 namespace braid::services::telemetry {
 
 SpanExporter::SpanExporter(const SpanExporterOptions& options, SendSpans send)
     : options_(options), send_(std::move(send)), thread_([this] { Run(); }) {}
 
-SpanExporter::~SpanExporter() { Close(absl::InfinitePast()); }
+SpanExporter::~SpanExporter() { Close(std::chrono::steady_clock::now()); }
 
 void SpanExporter::Add(std::vector<Span> spans) {
   {
@@ -28,7 +27,7 @@ void SpanExporter::Add(std::vector<Span> spans) {
   changed_.notify_one();
 }
 
-void SpanExporter::Close(absl::Time deadline) {
+void SpanExporter::Close(std::chrono::steady_clock::time_point deadline) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     closed_ = true;
@@ -41,7 +40,7 @@ void SpanExporter::Close(absl::Time deadline) {
 
 bool SpanExporter::GiveUp() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return closed_ && absl::Now() >= deadline_;
+  return closed_ && std::chrono::steady_clock::now() >= deadline_;
 }
 
 std::vector<Span> SpanExporter::TakeBatch() {
@@ -51,7 +50,7 @@ std::vector<Span> SpanExporter::TakeBatch() {
   changed_.wait_for(lock, absl::ToChronoNanoseconds(options_.interval), [this] {
     return closed_ || queue_.size() >= options_.max_batch;
   });
-  if (closed_ && absl::Now() >= deadline_) {
+  if (closed_ && std::chrono::steady_clock::now() >= deadline_) {
     dropped_ += queue_.size();
     queue_.clear();
   }
@@ -72,7 +71,7 @@ absl::Status SpanExporter::Send(absl::Span<const Span> batch) {
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait_for(lock, absl::ToChronoNanoseconds(delay),
                       [this] { return closed_; });
-    if (closed_ && absl::Now() >= deadline_) return status;
+    if (closed_ && std::chrono::steady_clock::now() >= deadline_) return status;
     delay *= 2;
   }
 }

@@ -3,6 +3,7 @@
 #define BRAID_SERVICES_TELEMETRY_SPAN_EXPORTER_H_
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -52,7 +53,7 @@ class SpanExporter {
 
   // Sends what waits, without waiting between attempts, and ends the thread;
   // drops what is left at `deadline`. Later spans are dropped.
-  void Close(absl::Time deadline);
+  void Close(std::chrono::steady_clock::time_point deadline);
 
   // Since the start.
   uint64_t exported() const { return exported_; }
@@ -72,10 +73,12 @@ class SpanExporter {
   bool failing_ = false;  // of the thread alone
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Span> queue_;                        // under mutex_
-  bool closed_ = false;                           // under mutex_
-  absl::Time deadline_ = absl::InfiniteFuture();  // under mutex_
-  std::mutex join_mutex_;                         // held while joining
+  std::deque<Span> queue_;  // under mutex_
+  bool closed_ = false;     // under mutex_
+  // Under mutex_.
+  std::chrono::steady_clock::time_point deadline_ =
+      std::chrono::steady_clock::time_point::max();
+  std::mutex join_mutex_;  // held while joining
   std::thread thread_;
 };
 

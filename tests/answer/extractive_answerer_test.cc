@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/steady.h"
 
 namespace braid::generation {
 namespace {
@@ -289,12 +290,12 @@ TEST(ExtractiveAnswererTest, EndsEarlyWhenToldTo) {
   ASSERT_EQ(told.finals.size(), 1u);
   EXPECT_EQ(told.finals[0].finish_reason, FinishReason::kCancelled);
 
-  request.deadline = absl::Now() - absl::Seconds(1);
+  request.deadline = SteadyIn(-absl::Seconds(1));
   told = Ask(*answerer, request);
   ASSERT_EQ(told.finals.size(), 1u);
   EXPECT_EQ(told.finals[0].finish_reason, FinishReason::kDeadline);
 
-  request.deadline = absl::InfiniteFuture();
+  request.deadline = kNever;
   int events = 0;
   const absl::Status status = answerer->Answer(request,
                                                [&events](const AnswerEvent&) {

@@ -16,6 +16,7 @@
 #include "generation/engine/sampling.h"
 #include "generation/text/tokenizer.h"
 #include "tests/engine/make_tiny_model.h"
+#include "tests/steady.h"
 
 namespace braid::generation {
 namespace {
@@ -194,7 +195,7 @@ TEST_F(GeneratorTest, StopsWhenToldTo) {
   EXPECT_EQ(cancelled->finish_reason, FinishReason::kCancelled);
   EXPECT_LT(cancelled->completion_tokens, 20u);
   // The deadline passes.
-  request.deadline = absl::Now() - absl::Seconds(1);
+  request.deadline = SteadyIn(-absl::Seconds(1));
   auto late = Ask(request);
   ASSERT_TRUE(late.ok());
   EXPECT_EQ(late->finish_reason, FinishReason::kDeadline);
@@ -250,17 +251,15 @@ TEST_F(GeneratorTest, QueueIsBounded) {
 
 TEST(AdmissionTest, FirstComeFirstServed) {
   Admission admission(8);
-  ASSERT_EQ(admission.Enter(absl::InfiniteFuture(), {}),
-            Admission::Outcome::kAdmitted);
+  ASSERT_EQ(admission.Enter(kNever, {}), Admission::Outcome::kAdmitted);
   std::mutex mutex;
   std::vector<int> order;
   std::vector<std::thread> threads;
   std::stop_source leave;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&, i] {
-      const auto outcome =
-          admission.Enter(absl::InfiniteFuture(),
-                          i == 1 ? leave.get_token() : std::stop_token());
+      const auto outcome = admission.Enter(
+          kNever, i == 1 ? leave.get_token() : std::stop_token());
       if (outcome == Admission::Outcome::kCancelled) return;
       {
         const std::lock_guard<std::mutex> lock(mutex);
@@ -277,9 +276,8 @@ TEST(AdmissionTest, FirstComeFirstServed) {
   admission.Leave();
   for (const int i : {0, 2, 3}) threads[i].join();
   EXPECT_EQ(order, (std::vector<int>{0, 2, 3}));
-  EXPECT_EQ(admission.Enter(absl::InfiniteFuture(), {}),
-            Admission::Outcome::kAdmitted);
-  EXPECT_EQ(admission.Enter(absl::Now() + absl::Milliseconds(5), {}),
+  EXPECT_EQ(admission.Enter(kNever, {}), Admission::Outcome::kAdmitted);
+  EXPECT_EQ(admission.Enter(SteadyIn(absl::Milliseconds(5)), {}),
             Admission::Outcome::kDeadline);
 }
 

@@ -14,6 +14,7 @@
 #include "services/backup/backup_directory.h"
 #include "services/hub/digest.h"
 #include "tests/fault/fault_testing.h"
+#include "tests/steady.h"
 
 namespace braid::retrieval {
 namespace {
@@ -62,7 +63,7 @@ class FaultBackupTest : public ::testing::Test {
   // The ten best of both legs by document and ordinal.
   using Hits = std::vector<std::pair<std::string, uint32_t>>;
   std::vector<Hits> Search(LocalBackend& backend, uint64_t queries) {
-    EXPECT_TRUE(backend.WaitUntilCurrent("c", absl::InfiniteFuture()).ok());
+    EXPECT_TRUE(backend.WaitUntilCurrent("c", kNever).ok());
     std::mt19937_64 random(7);
     std::vector<Hits> all;
     for (uint64_t i = 0; i < queries; ++i) {

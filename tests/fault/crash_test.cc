@@ -19,6 +19,7 @@
 #include "retrieval/local/local_backend.h"
 #include "tests/fault/fault_testing.h"
 #include "tests/fault/file_faults.h"
+#include "tests/steady.h"
 
 extern char** environ;
 
@@ -306,7 +307,7 @@ class FaultCrashTest : public ::testing::Test {
       return;
     }
     const absl::Status current =
-        (*backend)->WaitUntilCurrent("c", absl::Now() + absl::Seconds(60));
+        (*backend)->WaitUntilCurrent("c", SteadyIn(absl::Seconds(60)));
     ASSERT_TRUE(current.ok()) << current;
     slowest_ = std::max(slowest_, absl::Now() - begin);
     const auto report = (*backend)->CheckConsistency("c");

@@ -15,6 +15,7 @@
 #include "retrieval/local/local_backend.h"
 #include "tests/fault/fault_testing.h"
 #include "tests/fault/file_faults.h"
+#include "tests/steady.h"
 
 namespace braid::retrieval {
 namespace {
@@ -89,7 +90,7 @@ class FaultDamageTest : public ::testing::Test {
           PutOne(backend_->store(), "c", ContentDocument(id, 1 + random_()));
         }
       }
-      ASSERT_TRUE(backend_->WaitUntilCurrent("c", absl::InfiniteFuture()).ok());
+      ASSERT_TRUE(backend_->WaitUntilCurrent("c", kNever).ok());
       // An orderly end commits both indexes.
       if (part < 2) backend_.reset();
     }
@@ -141,7 +142,7 @@ class FaultDamageTest : public ::testing::Test {
   void ExpectWhole(const std::string& directory) {
     Open(directory);
     if (HasFatalFailure()) return;
-    ASSERT_TRUE(backend_->WaitUntilCurrent("c", absl::InfiniteFuture()).ok());
+    ASSERT_TRUE(backend_->WaitUntilCurrent("c", kNever).ok());
     ASSERT_EQ(Search(), expected_);
     const auto snapshot = backend_->store()->snapshot();
     const auto documents = snapshot->ListDocuments("c", "", 1000);
@@ -160,12 +161,12 @@ class FaultDamageTest : public ::testing::Test {
     if (!opened.ok()) return;
     backend_ = *std::move(opened);
     // Indexing may fail for good.
-    (void)backend_->WaitUntilCurrent("c", absl::Now() + absl::Milliseconds(50));
+    (void)backend_->WaitUntilCurrent("c", SteadyIn(absl::Milliseconds(50)));
     for (const std::string& word : words_) {
       Query query;
       query.collection = "c";
       query.text = word;
-      query.deadline = absl::Now() + absl::Milliseconds(20);
+      query.deadline = SteadyIn(absl::Milliseconds(20));
       const auto result = backend_->Search(query);
       if (!result.ok()) continue;
       std::vector<ChunkId> ids;

@@ -13,6 +13,7 @@
 #include "retrieval/local/local_backend.h"
 #include "tests/fault/fault_testing.h"
 #include "tests/fault/file_faults.h"
+#include "tests/steady.h"
 
 namespace braid::retrieval {
 namespace {
@@ -103,7 +104,7 @@ class FaultDiskTest : public ::testing::Test {
     Query query;
     query.collection = "c";
     query.text = Word(random_() % kWords);
-    query.deadline = absl::Now() + deadline;
+    query.deadline = SteadyIn(deadline);
     const auto found = backend_->Search(query);
     if (!found.ok()) return found.status();
     if (!found->bm25.status.ok()) return found->bm25.status;
@@ -116,7 +117,7 @@ class FaultDiskTest : public ::testing::Test {
 
   void ExpectWhole() {
     const absl::Status current =
-        backend_->WaitUntilCurrent("c", absl::Now() + absl::Seconds(60));
+        backend_->WaitUntilCurrent("c", SteadyIn(absl::Seconds(60)));
     ASSERT_TRUE(current.ok()) << current;
     const auto report = backend_->CheckConsistency("c");
     ASSERT_TRUE(report.ok()) << report.status();
@@ -151,7 +152,7 @@ class FaultDiskTest : public ::testing::Test {
 TEST_F(FaultDiskTest, AFullDiskRefusesWritesAndRecovers) {
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < 50; ++i) ASSERT_TRUE(Put().ok());
-    ASSERT_TRUE(backend_->WaitUntilCurrent("c", absl::InfiniteFuture()).ok());
+    ASSERT_TRUE(backend_->WaitUntilCurrent("c", kNever).ok());
     full_ = true;
     for (int i = 0; i < 20; ++i) {
       const absl::Status refused = Put();

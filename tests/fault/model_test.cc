@@ -16,6 +16,7 @@
 #include "retrieval/local/local_backend.h"
 #include "tests/fault/fault_testing.h"
 #include "tests/fault/file_faults.h"
+#include "tests/steady.h"
 
 namespace braid::retrieval {
 namespace {
@@ -80,7 +81,7 @@ class FaultModelTest : public ::testing::Test {
     // An index that is still being built is none at the next restart.
     for (const auto& [id, model] : models_) {
       const absl::Status current =
-          backend_->WaitUntilCurrent(id, absl::Now() + absl::Seconds(60));
+          backend_->WaitUntilCurrent(id, SteadyIn(absl::Seconds(60)));
       ASSERT_TRUE(current.ok()) << current;
     }
   }

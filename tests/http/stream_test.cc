@@ -17,6 +17,7 @@
 #include "gtest/gtest.h"
 #include "raw_client.h"
 #include "services/http/server.h"
+#include "tests/steady.h"
 
 namespace braid::services::http {
 namespace {
@@ -335,7 +336,7 @@ TEST_F(HttpStreamTest, DrainingWaitsForWhatIsServed) {
     held_[0]->Send({.body = "at last"});
   });
   const absl::Time start = absl::Now();
-  server_->Drain(start + absl::Seconds(20));
+  server_->Drain(SteadyIn(absl::Seconds(20)));
   EXPECT_GE(absl::Now() - start, absl::Milliseconds(250));
   EXPECT_LT(absl::Now() - start, absl::Seconds(5));
   reply.join();
@@ -350,7 +351,7 @@ TEST_F(HttpStreamTest, DrainingEndsAtItsDeadline) {
   const RawClient client(port_);
   ASSERT_TRUE(client.Send("GET /hold HTTP/1.1\r\n\r\n"));
   while (holding_ == 0) absl::SleepFor(absl::Milliseconds(1));
-  server_->Drain(absl::Now() + absl::Milliseconds(100));
+  server_->Drain(SteadyIn(absl::Milliseconds(100)));
   EXPECT_TRUE(gone_.WaitForNotificationWithTimeout(absl::Seconds(5)));
 }
 
@@ -360,7 +361,7 @@ TEST_F(HttpStreamTest, AnExchangeMayOutliveItsServer) {
   const RawClient client(port_);
   ASSERT_TRUE(client.Send("GET /hold HTTP/1.1\r\n\r\n"));
   while (holding_ == 0) absl::SleepFor(absl::Milliseconds(1));
-  server_->Drain(absl::Now());
+  server_->Drain(SteadyIn(absl::ZeroDuration()));
   held_[0]->Send({.body = "too late"});
   held_.clear();
   server_.reset();

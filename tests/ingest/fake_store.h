@@ -105,7 +105,7 @@ class FakeStore : public Store {
     return std::make_shared<Snapshot>(this);
   }
   Sequence WaitForWrite(absl::string_view, Sequence,
-                        absl::Time) const override {
+                        std::chrono::steady_clock::time_point) const override {
     return 0;
   }
   void InterruptWaiters() override {}

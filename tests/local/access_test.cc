@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "retrieval/local/local_backend.h"
 #include "tests/local/fakes.h"
+#include "tests/steady.h"
 #include "tests/store/store_test_util.h"
 
 namespace braid::retrieval {
@@ -91,7 +92,7 @@ class DocumentAccessBackendTest : public ::testing::Test {
     query.viewer = viewer;
     query.limit_per_leg = 1000;
     query.wait_for_sequence = last_;
-    query.deadline = absl::Now() + absl::Seconds(30);
+    query.deadline = SteadyIn(absl::Seconds(30));
     return query;
   }
 

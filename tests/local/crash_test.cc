@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "retrieval/local/local_backend.h"
 #include "tests/local/fakes.h"
+#include "tests/steady.h"
 #include "tests/store/store_test_util.h"
 
 extern char** environ;
@@ -121,7 +122,7 @@ TEST(CrashTest, KillsLoseNothingAndTheIndexesConverge) {
       continue;
     }
     const absl::Status current =
-        (*backend)->WaitUntilCurrent("c", absl::Now() + absl::Seconds(60));
+        (*backend)->WaitUntilCurrent("c", SteadyIn(absl::Seconds(60)));
     ASSERT_TRUE(current.ok()) << current;
     const auto report = (*backend)->CheckConsistency("c");
     ASSERT_TRUE(report.ok()) << report.status();

@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "retrieval/local/index_factories.h"
 #include "tests/local/fakes.h"
+#include "tests/steady.h"
 #include "tests/store/store_test_util.h"
 
 namespace braid::retrieval {
@@ -23,7 +24,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-absl::Time Soon() { return absl::Now() + absl::Seconds(30); }
+std::chrono::steady_clock::time_point Soon() {
+  return SteadyIn(absl::Seconds(30));
+}
 
 // A document of whole-line chunks.
 DocumentWrite TextDocument(const Encoder& encoder, const std::string& id,
@@ -261,7 +264,7 @@ TEST_F(LocalBackendTest, PushesFiltersIntoBothLegs) {
 TEST_F(LocalBackendTest, WaitsForASequence) {
   Query query = Ask("zebra");
   query.wait_for_sequence = 1;
-  query.deadline = absl::Now() + absl::Milliseconds(50);
+  query.deadline = SteadyIn(absl::Milliseconds(50));
   EXPECT_TRUE(absl::IsDeadlineExceeded(backend_->Search(query).status()));
   query.deadline = Soon();
   std::stop_source stop;
@@ -564,7 +567,7 @@ TEST_F(FailingBackendTest, KeepsServingAndCatchesUpAfterIndexFailures) {
   FailOn("lexical commit");
   Put("e", {"zebra"});
   absl::Status status =
-      backend_->WaitUntilCurrent("c", absl::Now() + absl::Milliseconds(200));
+      backend_->WaitUntilCurrent("c", SteadyIn(absl::Milliseconds(200)));
   EXPECT_TRUE(absl::IsDeadlineExceeded(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr("injected"));
   EXPECT_EQ(backend_->Search(Ask("zebra"))->dense.hits.size(), 1u);
@@ -578,7 +581,7 @@ TEST_F(FailingBackendTest, HonoursTheDeadlineBetweenSteps) {
   WaitUntilCurrent();
   Query query = Ask("zebra");
   query.run_bm25 = false;
-  query.deadline = absl::Now() + absl::Milliseconds(20);
+  query.deadline = SteadyIn(absl::Milliseconds(20));
   encoder_.on_embed = [] { absl::SleepFor(absl::Milliseconds(40)); };
   EXPECT_TRUE(absl::IsDeadlineExceeded(backend_->Search(query).status()));
   std::stop_source stop;

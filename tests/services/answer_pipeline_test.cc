@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "services/runtime.h"
+#include "tests/steady.h"
 
 namespace braid::services {
 namespace {
@@ -244,7 +245,7 @@ TEST_F(AnswerPipelineTest, TheSearchLeavesTimeForTheAnswer) {
     sink(AnswerFinal{FinishReason::kStop, ""});
     return absl::OkStatus();
   };
-  query_.search.query.deadline = absl::Now() + absl::Seconds(10);
+  query_.search.query.deadline = SteadyIn(absl::Seconds(10));
   ASSERT_TRUE(Run().ok());
   EXPECT_LT(backend_->seen.deadline, query_.search.query.deadline);
   EXPECT_EQ(seen_.deadline, query_.search.query.deadline);

@@ -230,11 +230,12 @@ class FakeBackend : public retrieval::LocalBackend {
   absl::Status DeleteCollection(const std::string&) override {
     return absl::OkStatus();
   }
-  absl::Status WaitUntilCurrent(const std::string&, absl::Time) override {
+  absl::Status WaitUntilCurrent(
+      const std::string&, std::chrono::steady_clock::time_point) override {
     return absl::OkStatus();
   }
   absl::StatusOr<retrieval::DataReport> Verify(
-      bool, absl::Time, const std::stop_token&,
+      bool, std::chrono::steady_clock::time_point, const std::stop_token&,
       const retrieval::VerifyWatcher&) override {
     return retrieval::DataReport();
   }

@@ -19,6 +19,7 @@
 #include "services/gateway/upstreams.h"
 #include "test_certificates.h"
 #include "test_service.h"
+#include "tests/steady.h"
 
 namespace braid::services {
 namespace {
@@ -137,7 +138,7 @@ TEST_F(GatewayTest, AnswersAsOneProcessDoes) {
   for (TestService* service : {retrieval_.get(), &one}) {
     ASSERT_TRUE(service->runtime()
                     .backend()
-                    .WaitUntilCurrent("default", absl::Now() + absl::Seconds(5))
+                    .WaitUntilCurrent("default", SteadyIn(absl::Seconds(5)))
                     .ok());
   }
   const Answered split = Ask(*gateway_, "At how many degrees does iron melt?");

@@ -19,6 +19,7 @@
 #include "gtest/gtest.h"
 #include "services/auth/authenticator.h"
 #include "test_service.h"
+#include "tests/steady.h"
 
 namespace braid::services {
 namespace {
@@ -99,11 +100,10 @@ class HttpApiTest : public ::testing::Test {
                {{"documentId", "tower.txt"}, {"text", kText}}}})["outcome"],
         "OUTCOME_CREATED");
     key_ = reader_;
-    EXPECT_TRUE(
-        service_->runtime()
-            .backend()
-            .WaitUntilCurrent(collection, absl::Now() + absl::Seconds(20))
-            .ok());
+    EXPECT_TRUE(service_->runtime()
+                    .backend()
+                    .WaitUntilCurrent(collection, SteadyIn(absl::Seconds(20)))
+                    .ok());
   }
 
   std::string directory_;

@@ -21,6 +21,7 @@
 #include "google/protobuf/descriptor.h"
 #include "gtest/gtest.h"
 #include "test_service.h"
+#include "tests/steady.h"
 #include "tests/telemetry/exposition.h"
 
 namespace braid::services {
@@ -110,7 +111,7 @@ class MonitorTest : public ::testing::Test {
     service_->Put("docs", id, text);
     EXPECT_TRUE(service_->runtime()
                     .backend()
-                    .WaitUntilCurrent("docs", absl::Now() + absl::Seconds(20))
+                    .WaitUntilCurrent("docs", SteadyIn(absl::Seconds(20)))
                     .ok());
   }
   httplib::Result Get(const char* path) {

@@ -358,7 +358,7 @@ TEST(Operations, ABackupThatIsCancelledLeavesNothing) {
 class EndlessVerify final : public FakeBackend {
  public:
   absl::StatusOr<retrieval::DataReport> Verify(
-      bool, absl::Time, const std::stop_token& stop,
+      bool, std::chrono::steady_clock::time_point, const std::stop_token& stop,
       const retrieval::VerifyWatcher& progress) override {
     uint64_t checked = 0;
     do {  // something is found before it is stopped, however soon that is

@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/steady.h"
 
 namespace braid::services {
 namespace {
@@ -144,7 +145,7 @@ TEST_F(OperationsTest, IdsAreOfThisRunAlone) {
 TEST_F(OperationsTest, WaitsForChangesAndForTheEnd) {
   const auto operation = Start();
   const OperationInfo first = operation->info();
-  const auto soon = [] { return absl::Now() + absl::Milliseconds(20); };
+  const auto soon = [] { return SteadyIn(absl::Milliseconds(20)); };
   EXPECT_EQ(operation->WaitForChange(first.revision, soon(), {}).revision,
             first.revision);
   std::thread work([&] {
@@ -153,7 +154,7 @@ TEST_F(OperationsTest, WaitsForChangesAndForTheEnd) {
     absl::SleepFor(absl::Milliseconds(20));
     operation->Finish(absl::OkStatus());
   });
-  const auto never = absl::InfiniteFuture();
+  const auto never = kNever;
   EXPECT_EQ(operation->WaitForChange(first.revision, never, {}).done, 1u);
   operation->WaitForEnd(never, {});
   EXPECT_EQ(operation->info().state, OperationState::kSucceeded);
@@ -195,7 +196,7 @@ TEST_F(OperationsTest, ManyThreads) {
           uint64_t seen = 0;
           OperationInfo info;
           do {
-            info = operation->WaitForChange(seen, absl::InfiniteFuture(), {});
+            info = operation->WaitForChange(seen, kNever, {});
             EXPECT_GE(info.revision, seen);
             seen = info.revision;
           } while (info.state == OperationState::kRunning);

@@ -7,6 +7,7 @@
 #include "fakes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/steady.h"
 
 namespace braid::services {
 namespace {
@@ -35,7 +36,7 @@ class FakeReranker final : public fusion::Reranker {
   const std::string& name() const override { return name_; }
   absl::StatusOr<std::vector<float>> Score(
       absl::string_view, absl::Span<const fusion::RerankInput> inputs,
-      absl::Time, std::stop_token) const override {
+      std::chrono::steady_clock::time_point, std::stop_token) const override {
     if (!status.ok()) return status;
     std::vector<float> out = logits;
     if (out.size() > inputs.size()) out.resize(inputs.size());
@@ -290,10 +291,10 @@ TEST_F(SearchPipelineTest, ErrorsAndStops) {
   EXPECT_EQ(RunSearch(backend_, nullptr, query_).status().code(),
             absl::StatusCode::kCancelled);
   query_.query.stop = {};
-  query_.query.deadline = absl::Now() - absl::Seconds(1);
+  query_.query.deadline = SteadyIn(-absl::Seconds(1));
   EXPECT_EQ(RunSearch(backend_, nullptr, query_).status().code(),
             absl::StatusCode::kDeadlineExceeded);
-  query_.query.deadline = absl::InfiniteFuture();
+  query_.query.deadline = kNever;
   backend_.status = absl::NotFoundError("no such collection");
   EXPECT_EQ(RunSearch(backend_, nullptr, query_).status().code(),
             absl::StatusCode::kNotFound);

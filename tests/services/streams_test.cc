@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "services/telemetry/process_figures.h"
 #include "test_service.h"
+#include "tests/steady.h"
 
 namespace braid::services {
 namespace {
@@ -140,7 +141,8 @@ TEST_P(StreamsTest, DeadlineEndsTheAnswerWithAFinalEvent) {
   options.answerer = [](const generation::AnswerRequest& request,
                         const generation::AnswerSink& sink,
                         std::stop_token stop) {
-    while (absl::Now() < request.deadline && !stop.stop_requested()) {
+    while (std::chrono::steady_clock::now() < request.deadline &&
+           !stop.stop_requested()) {
       sink(generation::AnswerDelta{"word "});
       absl::SleepFor(absl::Milliseconds(5));
     }
@@ -262,7 +264,7 @@ TEST(SlowReadersTest, AThousandCostBoundedMemoryAndAreSentAway) {
   service.Put("docs", "a", "alpha beta");
   ASSERT_TRUE(service.runtime()
                   .backend()
-                  .WaitUntilCurrent("docs", absl::Now() + absl::Seconds(10))
+                  .WaitUntilCurrent("docs", SteadyIn(absl::Seconds(10)))
                   .ok());
   // The slowest of some searches.
   const auto search = [&service] {

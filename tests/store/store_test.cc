@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/steady.h"
 #include "tests/store/store_test_util.h"
 
 namespace braid::retrieval {
@@ -330,20 +331,20 @@ TEST_F(StoreTest, ChecksCollections) {
 }
 
 TEST_F(StoreTest, WaitsForWrites) {
-  EXPECT_EQ(store_->WaitForWrite("unknown", 0, absl::InfiniteFuture()), 0u);
+  EXPECT_EQ(store_->WaitForWrite("unknown", 0, kNever), 0u);
   const absl::Time start = absl::Now();
-  EXPECT_EQ(store_->WaitForWrite("c", 0, start + absl::Milliseconds(30)), 0u);
+  EXPECT_EQ(store_->WaitForWrite("c", 0, SteadyIn(absl::Milliseconds(30))), 0u);
   EXPECT_GE(absl::Now() - start, absl::Milliseconds(30));
   std::thread writer([&] { PutOne(store_.get(), "c", Document("d")); });
-  EXPECT_EQ(store_->WaitForWrite("c", 0, absl::InfiniteFuture()), 1u);
+  EXPECT_EQ(store_->WaitForWrite("c", 0, kNever), 1u);
   writer.join();
   std::thread closer([&] { store_->CloseWaiters(); });
-  EXPECT_EQ(store_->WaitForWrite("c", 1, absl::InfiniteFuture()), 1u);
+  EXPECT_EQ(store_->WaitForWrite("c", 1, kNever), 1u);
   closer.join();
   Reopen();
-  EXPECT_EQ(store_->WaitForWrite("c", 0, absl::InfiniteFuture()), 1u);
+  EXPECT_EQ(store_->WaitForWrite("c", 0, kNever), 1u);
   std::thread deleter([&] { EXPECT_TRUE(store_->DeleteCollection("c").ok()); });
-  EXPECT_EQ(store_->WaitForWrite("c", 1, absl::InfiniteFuture()), 0u);
+  EXPECT_EQ(store_->WaitForWrite("c", 1, kNever), 0u);
   deleter.join();
 }
 

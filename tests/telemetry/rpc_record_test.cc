@@ -6,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/steady.h"
 #include "tests/telemetry/exposition.h"
 
 namespace braid::services::telemetry {
@@ -35,7 +36,7 @@ class RpcRecordTest : public ::testing::Test {
   }
   // What was exported; nothing is afterwards.
   std::vector<Span> Sent() {
-    tracer_.exporter()->Close(absl::InfiniteFuture());
+    tracer_.exporter()->Close(kNever);
     return sent_;
   }
   Moment::Steady::time_point At(int milliseconds) const {

@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/steady.h"
 
 namespace braid::services::telemetry {
 namespace {
@@ -50,7 +51,7 @@ TEST(SpanExporter, SendsInBatchesAndFlushesAtTheEnd) {
       {.max_queued = 100, .max_batch = 10, .interval = absl::Hours(1)},
       collector.Send());
   exporter.Add(Spans(25));
-  exporter.Close(absl::InfiniteFuture());
+  exporter.Close(kNever);
   EXPECT_THAT(collector.batches, ElementsAre(10, 10, 5));
   EXPECT_EQ(exporter.exported(), 25u);
   EXPECT_EQ(exporter.dropped(), 0u);
@@ -64,7 +65,7 @@ TEST(SpanExporter, ALoneSpanGoesAfterTheInterval) {
                         collector.Send());
   exporter.Add(Spans(1));
   collector.asked.notified.WaitForNotification();
-  exporter.Close(absl::InfiniteFuture());
+  exporter.Close(kNever);
   EXPECT_EQ(exporter.exported(), 1u);
 }
 
@@ -81,7 +82,7 @@ TEST(SpanExporter, DropsAndCountsWhenFull) {
   EXPECT_LT(absl::Now() - start, absl::Seconds(5)) << "does not wait";
   EXPECT_EQ(exporter.dropped(), 7000u - 100u);
   collector.hang = false;
-  exporter.Close(absl::InfiniteFuture());
+  exporter.Close(kNever);
   // Ten were under way when the others came. They were given up, but tried
   // again.
   EXPECT_EQ(exporter.exported(), 110u);
@@ -97,7 +98,7 @@ TEST(SpanExporter, TriesAgainWhereThatCanHelp) {
                          .first_delay = absl::Milliseconds(1)},
                         collector.Send());
   exporter.Add(Spans(4));
-  exporter.Close(absl::InfiniteFuture());
+  exporter.Close(kNever);
   EXPECT_EQ(exporter.exported(), 4u);
   EXPECT_EQ(collector.attempts, 3);
 }
@@ -116,7 +117,7 @@ TEST(SpanExporter, GivesUpAfterItsAttemptsAndSaysSoOnce) {
            [&](const absl::Status& status) { told.push_back(status.code()); }},
       collector.Send());
   exporter.Add(Spans(4));
-  exporter.Close(absl::InfiniteFuture());
+  exporter.Close(kNever);
   EXPECT_EQ(exporter.dropped(), 2u);
   EXPECT_EQ(exporter.exported(), 2u);
   EXPECT_THAT(
@@ -130,7 +131,7 @@ TEST(SpanExporter, WhatIsRefusedIsNotTriedAgain) {
   SpanExporter exporter({.max_queued = 100, .interval = absl::ZeroDuration()},
                         collector.Send());
   exporter.Add(Spans(4));
-  exporter.Close(absl::InfiniteFuture());
+  exporter.Close(kNever);
   EXPECT_EQ(collector.attempts, 1);
   EXPECT_EQ(exporter.dropped(), 4u);
 }
@@ -144,7 +145,7 @@ TEST(SpanExporter, ACollectorThatHangsDoesNotHoldUpTheEnd) {
   exporter.Add(Spans(5));
   collector.asked.notified.WaitForNotification();
   const absl::Time start = absl::Now();
-  exporter.Close(start + absl::Milliseconds(100));
+  exporter.Close(SteadyIn(absl::Milliseconds(100)));
   EXPECT_GE(absl::Now() - start, absl::Milliseconds(100));
   EXPECT_LT(absl::Now() - start, absl::Seconds(5));
   EXPECT_EQ(exporter.dropped(), 5u);
