@@ -55,6 +55,10 @@ struct QuantizedMatrix {
   std::vector<uint16_t> scales;  // [n, GroupsOf(k)], f16
   std::vector<uint8_t> zeros;    // [n, GroupsOf(k)], or empty
 
+  // With room for all parts, every code and scale 0.
+  static QuantizedMatrix OfSize(const QuantizedFormat& format, size_t n,
+                                size_t k);
+
   QuantizedRow row(size_t i) const;
 };
 

@@ -118,14 +118,9 @@ class Quantizer {
                                                const TensorView& matrix) {
     const size_t k = matrix.shape.back();
     const size_t n = matrix.elements / std::max<size_t>(1, k);
-    kernels::QuantizedMatrix result;
-    result.format = format_;
-    result.n = n;
-    result.k = k;
+    kernels::QuantizedMatrix result =
+        kernels::QuantizedMatrix::OfSize(format_, n, k);
     const size_t groups = format_.GroupsOf(k);
-    result.codes.resize(n * format_.RowBytes(k));
-    result.scales.resize(n * groups);
-    if (format_.zero_points) result.zeros.resize(n * groups);
 
     std::mutex mutex;
     bool finite = true;

@@ -81,6 +81,10 @@ std::string Key(const LinearSpec& spec) {
   return key;
 }
 
+std::string QuantizedKey(const LinearSpec& spec, bool gates_in_blocks) {
+  return absl::StrCat(Key(spec), "\n", gates_in_blocks);
+}
+
 }  // namespace
 
 std::vector<float> WeightLoader::Read(const TensorSpec& spec) {
@@ -199,6 +203,10 @@ Linear WeightLoader::LoadQuantized(const LinearSpec& spec,
 
 Linear WeightLoader::LoadQuantizing(const LinearSpec& spec,
                                     bool gates_in_blocks) {
+  if (packed_.contains(QuantizedKey(spec, gates_in_blocks))) {
+    // Quantised for another layer: no row is asked for.
+    return PackQuantized(spec, *options_.quantize_to, nullptr, gates_in_blocks);
+  }
   const std::vector<float> rows = Matrix(spec);
   if (!status_.ok()) return {};
   if (!std::all_of(rows.begin(), rows.end(),
@@ -221,7 +229,7 @@ Linear WeightLoader::PackQuantized(
     const std::function<kernels::QuantizedRow(size_t)>& row_of,
     bool gates_in_blocks) {
   const size_t out = spec.out();
-  const std::string key = absl::StrCat(Key(spec), "\n", gates_in_blocks);
+  const std::string key = QuantizedKey(spec, gates_in_blocks);
   auto packed = packed_.find(key);
   if (packed == packed_.end()) {
     packed =

@@ -25,7 +25,6 @@ namespace braid::model {
 // the tensor. Not thread-safe; needed only while a model is loaded.
 class WeightLoader {
  public:
-  // `checkpoint` must outlive the loader.
   struct Options {
     // How matrices of codes are stored, if there are any.
     std::optional<kernels::QuantizedFormat> stored;
@@ -33,6 +32,7 @@ class WeightLoader {
     std::optional<kernels::QuantizedFormat> quantize_to;
     kernels::ThreadPool* pool = nullptr;  // to quantise with, or null
   };
+  // `checkpoint` must outlive the loader.
   WeightLoader(const Checkpoint& checkpoint, const Options& options)
       : checkpoint_(checkpoint), options_(options) {}
 

@@ -181,14 +181,7 @@ void QuantizeRow(const float* row, size_t r, QuantizedMatrix* matrix) {
 
 QuantizedMatrix Quantize(const float* weights, size_t n, size_t k,
                          const QuantizedFormat& format, ThreadPool* pool) {
-  QuantizedMatrix matrix;
-  matrix.format = format;
-  matrix.n = n;
-  matrix.k = k;
-  const size_t groups = format.GroupsOf(k);
-  matrix.codes.resize(n * format.RowBytes(k));
-  matrix.scales.resize(n * groups);
-  if (format.zero_points) matrix.zeros.resize(n * groups);
+  QuantizedMatrix matrix = QuantizedMatrix::OfSize(format, n, k);
   const auto run = [&](size_t begin, size_t end) {
     for (size_t r = begin; r < end; ++r) {
       QuantizeRow(weights + r * k, r, &matrix);

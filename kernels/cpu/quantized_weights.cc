@@ -47,6 +47,18 @@ void PlaceCodes(const QuantizedFormat& format, const uint8_t* codes, size_t k,
 
 }  // namespace
 
+QuantizedMatrix QuantizedMatrix::OfSize(const QuantizedFormat& format, size_t n,
+                                        size_t k) {
+  QuantizedMatrix matrix;
+  matrix.format = format;
+  matrix.n = n;
+  matrix.k = k;
+  matrix.codes.resize(n * format.RowBytes(k));
+  matrix.scales.resize(n * format.GroupsOf(k));
+  if (format.zero_points) matrix.zeros.resize(n * format.GroupsOf(k));
+  return matrix;
+}
+
 QuantizedRow QuantizedMatrix::row(size_t i) const {
   const size_t groups = format.GroupsOf(k);
   return {codes.data() + i * format.RowBytes(k),
