@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "fusion/rerank/calibration.h"
 
 namespace braid::fusion {
 
@@ -24,6 +25,8 @@ class Reranker {
  public:
   virtual ~Reranker() = default;
   virtual const std::string& name() const = 0;
+  // What its logits mean.
+  virtual const RerankCalibration& calibration() const = 0;
   // One logit per input, in order; higher is better. May stop early at the
   // deadline: then fewer logits come back, for the first inputs.
   virtual absl::StatusOr<std::vector<float>> Score(

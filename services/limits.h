@@ -38,6 +38,11 @@ struct Limits {
   // Passages of one document that an answer reads while others are there; 0: as
   // many as are found.
   int32_t max_passages_per_document = 2;
+  // Passages that the reranker looks at, where there is one.
+  int32_t rerank_depth = 16;
+  // An answer is refused when a reranker gives no passage this probability;
+  // unless the request says otherwise.
+  double default_min_relevance = 0;
   int32_t default_context_tokens = 2048;
   int32_t max_context_tokens = 1 << 20;
   int32_t default_answer_tokens = 256;

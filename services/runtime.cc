@@ -54,8 +54,10 @@ absl::Status AddRetrieval(const Config& config, Runtime::Parts* parts) {
   if (!backend.ok()) return backend.status();
   parts->backend = *std::move(backend);
   if (config.reranker_directory.empty()) return absl::OkStatus();
-  auto reranker = fusion::CrossEncoder::Load(config.reranker_directory,
-                                             {.threads = Threads(config)});
+  auto reranker = fusion::CrossEncoder::Load(
+      config.reranker_directory,
+      {.threads = Threads(config),
+       .weights = *model::ParseWeightType(config.reranker_weights)});
   if (!reranker.ok()) return reranker.status();
   parts->reranker = *std::move(reranker);
   return absl::OkStatus();
@@ -81,7 +83,9 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const Config& config) {
   if (roles->retrieval || extracts) {
     absl::StatusOr<std::string> directory = ResolveEncoderDirectory(config);
     if (!directory.ok()) return directory.status();
-    auto encoder = retrieval::BertEncoder::Load(*directory, Threads(config));
+    auto encoder = retrieval::BertEncoder::Load(
+        *directory, *model::ParseWeightType(config.encoder_weights),
+        Threads(config));
     if (!encoder.ok()) return encoder.status();
     parts.encoder = *std::move(encoder);
   }

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "generation/layers/bert_config.h"
+#include "generation/checkpoint/bert_config.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 
@@ -72,15 +72,19 @@ absl::StatusOr<std::unique_ptr<CrossEncoder>> CrossEncoder::Load(
       !status.ok()) {
     return status;
   }
-  auto model = model::BertModel::Load(*std::move(checkpoint), *config);
+  encoder->pool_ = std::make_unique<kernels::ThreadPool>(options.threads);
+  auto model = model::BertModel::Load(*std::move(checkpoint), *config,
+                                      options.weights, encoder->pool_.get());
   if (!model.ok()) return model.status();
   encoder->model_ = *std::move(model);
   if (absl::Status status = encoder->LoadHead(); !status.ok()) {
     return absl::Status(status.code(),
                         absl::StrCat(directory, ": ", status.message()));
   }
+  const auto calibration = ReadCalibration(directory);
+  if (!calibration.ok()) return calibration.status();
+  encoder->calibration_ = *calibration;
   encoder->name_ = std::filesystem::path(directory).filename().string();
-  encoder->pool_ = std::make_unique<kernels::ThreadPool>(options.threads);
   return encoder;
 }
 

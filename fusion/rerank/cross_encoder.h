@@ -26,6 +26,7 @@ namespace braid::fusion {
 
 struct CrossEncoderOptions {
   int threads = 1;  // arithmetic threads, the caller included
+  model::WeightType weights = model::WeightType::kStored;
   // A question is cut at the first, the pair (with [CLS] and two [SEP]) at the
   // second: what does not fit is the end of the passage.
   size_t max_query_tokens = 96;
@@ -39,12 +40,14 @@ struct CrossEncoderOptions {
 class CrossEncoder : public Reranker {
  public:
   // Reads an HF directory of a BertForSequenceClassification with one label:
-  // config.json, safetensors, tokenizer.json. NOT_FOUND, INVALID_ARGUMENT or
-  // UNIMPLEMENTED, naming file and field or tensor.
+  // config.json, safetensors, tokenizer.json and, if there, calibration.json.
+  // NOT_FOUND, INVALID_ARGUMENT or UNIMPLEMENTED, naming file and field or
+  // tensor.
   static absl::StatusOr<std::unique_ptr<CrossEncoder>> Load(
       const std::string& directory, const CrossEncoderOptions& options);
 
   const std::string& name() const override { return name_; }
+  const RerankCalibration& calibration() const override { return calibration_; }
   // Works through the inputs in batches and stops before one that, at the speed
   // so far, would not be done by the deadline. INVALID_ARGUMENT for text that
   // is not UTF-8.
@@ -68,6 +71,7 @@ class CrossEncoder : public Reranker {
 
   CrossEncoderOptions options_;
   std::string name_;
+  RerankCalibration calibration_;
   int32_t cls_ = 0;
   int32_t sep_ = 0;
   std::unique_ptr<model::BertModel> model_;

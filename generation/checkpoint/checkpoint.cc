@@ -119,7 +119,7 @@ const TensorView* Checkpoint::Find(absl::string_view name) const {
   return found == tensors_.end() ? nullptr : found->second;
 }
 
-absl::StatusOr<const TensorView*> Checkpoint::Checked(
+absl::StatusOr<const TensorView*> Checkpoint::FindFloat(
     absl::string_view name, absl::Span<const int64_t> shape) const {
   const TensorView* tensor = Find(name);
   if (tensor == nullptr) {
@@ -142,7 +142,7 @@ absl::StatusOr<const TensorView*> Checkpoint::Checked(
 
 absl::StatusOr<std::vector<float>> Checkpoint::ReadF32(
     absl::string_view name, absl::Span<const int64_t> shape) const {
-  absl::StatusOr<const TensorView*> tensor = Checked(name, shape);
+  absl::StatusOr<const TensorView*> tensor = FindFloat(name, shape);
   if (!tensor.ok()) return tensor.status();
   std::vector<float> values(static_cast<size_t>((*tensor)->elements));
   WidenToF32((*tensor)->dtype, (*tensor)->data, (*tensor)->elements,
@@ -153,7 +153,7 @@ absl::StatusOr<std::vector<float>> Checkpoint::ReadF32(
 absl::StatusOr<std::vector<float>> Checkpoint::ReadSliceF32(
     absl::string_view name, absl::Span<const int64_t> shape,
     int64_t index) const {
-  absl::StatusOr<const TensorView*> tensor = Checked(name, shape);
+  absl::StatusOr<const TensorView*> tensor = FindFloat(name, shape);
   if (!tensor.ok()) return tensor.status();
   if (shape.empty() || index < 0 || index >= shape[0]) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -33,9 +33,12 @@ class Checkpoint {
   // Null if there is none of that name. The view lives as long as this object.
   const TensorView* Find(absl::string_view name) const;
 
-  // Copies a tensor as f32 (bf16, f16 and f32 are widened exactly).
-  // NOT_FOUND if missing; INVALID_ARGUMENT naming both shapes if its shape is
-  // not `shape`.
+  // The tensor, if it is there in this shape and in floating point. NOT_FOUND
+  // if missing; INVALID_ARGUMENT naming both shapes, or the type.
+  absl::StatusOr<const TensorView*> FindFloat(
+      absl::string_view name, absl::Span<const int64_t> shape) const;
+
+  // Copies such a tensor as f32 (bf16, f16 and f32 are widened exactly).
   absl::StatusOr<std::vector<float>> ReadF32(
       absl::string_view name, absl::Span<const int64_t> shape) const;
   // The same for entry `index` of the first dimension alone.
@@ -45,9 +48,6 @@ class Checkpoint {
 
  private:
   Checkpoint() = default;
-  // The tensor, if it is there in this shape and of a type that Braid reads.
-  absl::StatusOr<const TensorView*> Checked(
-      absl::string_view name, absl::Span<const int64_t> shape) const;
 
   std::string directory_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;

@@ -23,6 +23,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "generation/checkpoint/bert_config.h"
+#include "generation/checkpoint/bert_spec.h"
 #include "generation/checkpoint/checkpoint.h"
 #include "generation/checkpoint/json_file.h"
 #include "generation/checkpoint/model_spec.h"
@@ -305,6 +307,43 @@ absl::Status CopyOthers(const std::string& directory, const std::string& out) {
       absl::StrCat("cannot copy the files of ", directory, " to ", out));
 }
 
+absl::Status IsQuantizedAlready(const std::string& directory) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(directory, " is quantised already"));
+}
+
+// What is to be quantised of a checkpoint that holds what its config.json says.
+absl::StatusOr<std::vector<TensorSpec>> QuantizableOf(
+    const std::string& directory, const Checkpoint& checkpoint) {
+  const absl::StatusOr<bool> bert = IsBert(directory);
+  if (!bert.ok()) return bert.status();
+  if (*bert) {
+    const absl::StatusOr<BertConfig> config = ReadBertConfig(directory);
+    if (!config.ok()) return config.status();
+    if (config->quantization.has_value()) return IsQuantizedAlready(directory);
+    const BertSpec spec = MakeBertSpec(*config, checkpoint);
+    absl::Status status = CheckTensors(spec, *config, checkpoint);
+    if (!status.ok()) return status;
+    return QuantizableTensors(spec);
+  }
+  const absl::StatusOr<ModelSpec> spec = LoadModelSpec(directory, &checkpoint);
+  if (!spec.ok()) return spec.status();
+  if (spec->quantization.has_value()) return IsQuantizedAlready(directory);
+  absl::Status status = CheckTensors(*spec, checkpoint);
+  if (!status.ok()) return status;
+  return QuantizableTensors(*spec);
+}
+
+absl::StatusOr<std::set<std::string>> MatricesOf(const std::string& directory,
+                                                 const Checkpoint& checkpoint) {
+  const absl::StatusOr<std::vector<TensorSpec>> tensors =
+      QuantizableOf(directory, checkpoint);
+  if (!tensors.ok()) return tensors.status();
+  std::set<std::string> names;
+  for (const TensorSpec& tensor : *tensors) names.insert(tensor.name);
+  return names;
+}
+
 }  // namespace
 
 absl::StatusOr<QuantizeReport> QuantizeCheckpoint(
@@ -316,19 +355,9 @@ absl::StatusOr<QuantizeReport> QuantizeCheckpoint(
   }
   auto checkpoint = Checkpoint::Open(directory);
   if (!checkpoint.ok()) return checkpoint.status();
-  absl::StatusOr<ModelSpec> spec = LoadModelSpec(directory, checkpoint->get());
-  if (!spec.ok()) return spec.status();
-  if (spec->quantization.has_value()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(directory, " is quantised already"));
-  }
-  if (absl::Status status = CheckTensors(*spec, **checkpoint); !status.ok()) {
-    return status;
-  }
-  std::set<std::string> matrices;
-  for (const TensorSpec& matrix : QuantizableTensors(*spec)) {
-    matrices.insert(matrix.name);
-  }
+  const absl::StatusOr<std::set<std::string>> matrices =
+      MatricesOf(directory, **checkpoint);
+  if (!matrices.ok()) return matrices.status();
 
   std::error_code error;
   if (fs::exists(out, error) && !fs::is_empty(out, error)) {
@@ -347,7 +376,7 @@ absl::StatusOr<QuantizeReport> QuantizeCheckpoint(
   };
   QuantizeReport report;
   absl::Status status =
-      WriteTensors(**checkpoint, matrices, options,
+      WriteTensors(**checkpoint, *matrices, options,
                    absl::StrCat(partial, "/", kWeights), &report);
   if (status.ok()) status = WriteConfig(directory, partial, options.format);
   if (status.ok()) status = CopyOthers(directory, partial);

@@ -30,7 +30,8 @@ struct QuantizeReport {
   std::string worst_matrix;
 };
 
-// Reads the checkpoint in `directory` and writes `out`, a directory that is not
+// Reads the checkpoint in `directory`, of a hybrid model or of a BERT-family
+// one, and writes `out`, a directory that is not
 // there yet or is empty: model.safetensors with codes, scales and zeros (see
 // quantized_tensors.h) and all other tensors as they are, config.json with its
 // quantization_config, and the files of the tokenizer, the chat template and

@@ -11,24 +11,6 @@
 #include "kernels/elementwise.h"
 
 namespace braid::generation {
-namespace {
-
-// What is stored in codes cannot become anything else.
-absl::Status CheckStoredType(const std::string& directory,
-                             const kernels::QuantizedFormat& stored,
-                             model::WeightType wanted) {
-  const auto format = model::DefaultFormat(wanted);
-  if (wanted == model::WeightType::kStored ||
-      (format.has_value() && format->bits == stored.bits)) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat(directory, " is stored in int", stored.bits,
-                   ": it cannot be loaded as ", model::WeightTypeName(wanted)));
-}
-
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<HybridModel>> HybridModel::Load(
     const std::string& directory, model::WeightType weights, int threads) {
   auto loaded = std::unique_ptr<HybridModel>(new HybridModel());
@@ -52,17 +34,12 @@ absl::StatusOr<std::unique_ptr<HybridModel>> HybridModel::Load(
         *loaded->checkpoint_, *loaded->spec_.quantization, embedding);
   }
 
-  model::WeightLoader::Options options{.stored = loaded->spec_.quantization};
-  std::optional<kernels::ThreadPool> pool;
-  if (!options.stored.has_value()) {
-    options.quantize_to = model::DefaultFormat(weights);
-    if (options.quantize_to.has_value()) options.pool = &pool.emplace(threads);
-  } else if (absl::Status status =
-                 CheckStoredType(directory, *options.stored, weights);
-             !status.ok()) {
-    return status;
-  }
-  model::WeightLoader loader(*loaded->checkpoint_, options);
+  kernels::ThreadPool pool(threads);
+  const absl::StatusOr<model::WeightLoader::Options> options =
+      model::WeightLoader::Options::For(
+          *loaded->checkpoint_, loaded->spec_.quantization, weights, &pool);
+  if (!options.ok()) return options.status();
+  model::WeightLoader loader(*loaded->checkpoint_, *options);
   for (const model::LayerSpec& layer_spec : loaded->spec_.layers) {
     std::vector<std::unique_ptr<model::Block>>& layer =
         loaded->layers_.emplace_back();

@@ -6,15 +6,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "kernels/attention.h"
 #include "kernels/elementwise.h"
 #include "kernels/norm.h"
 
 namespace braid::model {
 namespace {
-
-constexpr char kWordEmbeddings[] = "embeddings.word_embeddings";
 
 // Row `row` of a [rows, width] table, widened to f32.
 void ReadRow(const TensorView& table, int64_t row, int64_t width, float* out) {
@@ -25,142 +22,49 @@ void ReadRow(const TensorView& table, int64_t row, int64_t width, float* out) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BertModel>> BertModel::Load(
-    std::unique_ptr<Checkpoint> checkpoint, const BertConfig& config) {
+    std::unique_ptr<Checkpoint> checkpoint, const BertConfig& config,
+    WeightType weights, kernels::ThreadPool* pool) {
+  const BertSpec spec = MakeBertSpec(config, *checkpoint);
+  if (absl::Status s = CheckTensors(spec, config, *checkpoint); !s.ok()) {
+    return s;
+  }
+  const absl::StatusOr<WeightLoader::Options> options =
+      WeightLoader::Options::For(*checkpoint, config.quantization, weights,
+                                 pool);
+  if (!options.ok()) return options.status();
+
   auto model = std::unique_ptr<BertModel>(new BertModel());
   model->config_ = config;
   model->checkpoint_ = std::move(checkpoint);
-  if (absl::Status s = model->LoadTensors(); !s.ok()) {
-    return absl::Status(s.code(), absl::StrCat(model->checkpoint_->directory(),
-                                               ": ", s.message()));
+  for (const auto& format : {options->stored, options->quantize_to}) {
+    if (format.has_value()) model->weight_bits_ = format->bits;
   }
-  return model;
+  const Checkpoint& tensors = *model->checkpoint_;
+  if (IsQuantized(tensors, spec.word_embeddings.name)) {
+    model->quantized_words_.emplace(tensors, *config.quantization,
+                                    spec.word_embeddings);
+  } else {
+    model->word_embeddings_ = tensors.Find(spec.word_embeddings.name);
+  }
+  model->position_embeddings_ = tensors.Find(spec.position_embeddings.name);
+  WeightLoader loader(tensors, *options);
+  model->type_embeddings_ = loader.Read(spec.type_embeddings);
+  model->embedding_norm_ = LoadNorm(spec.embedding_norm, loader);
+  for (const BertLayerSpec& layer : spec.layers) {
+    model->layers_.push_back(
+        {.query_key_value = loader.Load(layer.query_key_value),
+         .attention_output = loader.Load(layer.attention_output),
+         .attention_norm = LoadNorm(layer.attention_norm, loader),
+         .intermediate = loader.Load(layer.intermediate),
+         .output = loader.Load(layer.output),
+         .output_norm = LoadNorm(layer.output_norm, loader)});
+  }
+  return loader.Finish(std::move(model));
 }
 
-absl::Status BertModel::LoadTensors() {
-  if (checkpoint_->Find(absl::StrCat(kWordEmbeddings, ".weight")) == nullptr) {
-    prefix_ = "bert.";
-  }
-  absl::StatusOr<const TensorView*> table =
-      FindTable(kWordEmbeddings, config_.vocab_size);
-  if (!table.ok()) return table.status();
-  word_embeddings_ = *table;
-  table = FindTable("embeddings.position_embeddings", config_.max_positions);
-  if (!table.ok()) return table.status();
-  position_embeddings_ = *table;
-  table =
-      FindTable("embeddings.token_type_embeddings", config_.type_vocab_size);
-  if (!table.ok()) return table.status();
-  type_embeddings_.resize(config_.type_vocab_size * config_.hidden_size);
-  for (int64_t type = 0; type < config_.type_vocab_size; ++type) {
-    ReadRow(**table, type, config_.hidden_size,
-            type_embeddings_.data() + type * config_.hidden_size);
-  }
-  if (absl::Status s = LoadNorm("embeddings.LayerNorm", &embedding_norm_);
-      !s.ok()) {
-    return s;
-  }
-  for (int64_t i = 0; i < config_.num_layers; ++i) {
-    layers_.emplace_back();
-    if (absl::Status s = LoadLayer(i, &layers_.back()); !s.ok()) return s;
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<const TensorView*> BertModel::FindTable(const std::string& name,
-                                                       int64_t rows) const {
-  const std::string full = absl::StrCat(prefix_, name, ".weight");
-  const TensorView* table = checkpoint_->Find(full);
-  if (table == nullptr) {
-    return absl::NotFoundError(absl::StrCat("tensor ", full, " is missing"));
-  }
-  if (!IsFloat(table->dtype)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("tensor ", full, " has type ", table->dtype_name,
-                     "; F32, F16 and BF16 can be read"));
-  }
-  if (table->shape != std::vector<int64_t>{rows, config_.hidden_size}) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "tensor ", full, " has shape [", absl::StrJoin(table->shape, ", "),
-        "], but config.json says [", rows, ", ", config_.hidden_size, "]"));
-  }
-  return table;
-}
-
-absl::Status BertModel::ReadLinear(const std::string& name, int64_t out,
-                                   int64_t in, std::vector<float>* weights,
-                                   std::vector<float>* bias) const {
-  absl::StatusOr<std::vector<float>> read =
-      checkpoint_->ReadF32(absl::StrCat(prefix_, name, ".weight"), {out, in});
-  if (!read.ok()) return read.status();
-  weights->insert(weights->end(), read->begin(), read->end());
-  read = checkpoint_->ReadF32(absl::StrCat(prefix_, name, ".bias"), {out});
-  if (!read.ok()) return read.status();
-  bias->insert(bias->end(), read->begin(), read->end());
-  return absl::OkStatus();
-}
-
-absl::Status BertModel::LoadLinear(const std::string& name, int64_t out,
-                                   int64_t in, Linear* linear) const {
-  std::vector<float> weights;
-  if (absl::Status s = ReadLinear(name, out, in, &weights, &linear->bias);
-      !s.ok()) {
-    return s;
-  }
-  linear->weights = kernels::PackedWeights::Pack(weights.data(), out, in);
-  return absl::OkStatus();
-}
-
-absl::Status BertModel::LoadNorm(const std::string& name, Norm* norm) const {
-  const int64_t hidden = config_.hidden_size;
-  absl::StatusOr<std::vector<float>> weight =
-      checkpoint_->ReadF32(absl::StrCat(prefix_, name, ".weight"), {hidden});
-  if (!weight.ok()) return weight.status();
-  absl::StatusOr<std::vector<float>> bias =
-      checkpoint_->ReadF32(absl::StrCat(prefix_, name, ".bias"), {hidden});
-  if (!bias.ok()) return bias.status();
-  norm->weight = *std::move(weight);
-  norm->bias = *std::move(bias);
-  return absl::OkStatus();
-}
-
-absl::Status BertModel::LoadLayer(int64_t index, Layer* layer) const {
-  const std::string name = absl::StrCat("encoder.layer.", index, ".");
-  const int64_t hidden = config_.hidden_size;
-  std::vector<float> weights;
-  for (const char* part : {"query", "key", "value"}) {
-    if (absl::Status s =
-            ReadLinear(absl::StrCat(name, "attention.self.", part), hidden,
-                       hidden, &weights, &layer->query_key_value.bias);
-        !s.ok()) {
-      return s;
-    }
-  }
-  layer->query_key_value.weights =
-      kernels::PackedWeights::Pack(weights.data(), 3 * hidden, hidden);
-
-  if (absl::Status s = LoadLinear(absl::StrCat(name, "attention.output.dense"),
-                                  hidden, hidden, &layer->attention_output);
-      !s.ok()) {
-    return s;
-  }
-  if (absl::Status s =
-          LoadNorm(absl::StrCat(name, "attention.output.LayerNorm"),
-                   &layer->attention_norm);
-      !s.ok()) {
-    return s;
-  }
-  if (absl::Status s =
-          LoadLinear(absl::StrCat(name, "intermediate.dense"),
-                     config_.intermediate_size, hidden, &layer->intermediate);
-      !s.ok()) {
-    return s;
-  }
-  if (absl::Status s = LoadLinear(absl::StrCat(name, "output.dense"), hidden,
-                                  config_.intermediate_size, &layer->output);
-      !s.ok()) {
-    return s;
-  }
-  return LoadNorm(absl::StrCat(name, "output.LayerNorm"), &layer->output_norm);
+BertModel::Norm BertModel::LoadNorm(const LayerNormSpec& spec,
+                                    WeightLoader& loader) {
+  return {loader.Read(spec.weight), loader.Read(spec.bias)};
 }
 
 void BertModel::Normalize(const Norm& norm, size_t rows, float* x,
@@ -176,6 +80,15 @@ void BertModel::Normalize(const Norm& norm, size_t rows, float* x,
                       .out = x,
                       .ldo = hidden},
                      pool);
+}
+
+void BertModel::ReadWord(int64_t id, float* out) const {
+  if (quantized_words_.has_value()) {
+    kernels::Dequantize(*config_.quantization, quantized_words_->row(id),
+                        config_.hidden_size, out);
+  } else {
+    ReadRow(*word_embeddings_, id, config_.hidden_size, out);
+  }
 }
 
 absl::Status BertModel::EmbedTokens(const Input& input, float* out) const {
@@ -201,7 +114,7 @@ absl::Status BertModel::EmbedTokens(const Input& input, float* out) const {
                          config_.vocab_size));
       }
       float* to = out + (offsets[s] + t) * hidden;
-      ReadRow(*word_embeddings_, id, hidden, to);
+      ReadWord(id, to);
       // The order of additions is that of the reference implementation.
       const int64_t type = types.empty() ? 0 : types[offsets[s] + t];
       if (type >= config_.type_vocab_size) {
@@ -231,28 +144,24 @@ absl::Status BertModel::Forward(const Input& input, kernels::ThreadPool* pool,
   // The inner activations take the place of the queries, keys and values,
   // which are no longer needed by then.
   const size_t wide = std::max(3 * hidden, inner);
-  const size_t needed = tokens * (wide + hidden);
-  if (workspace->capacity_ < needed) {
-    workspace->buffer_.reset();
-    workspace->buffer_.reset(new float[needed]);
-    workspace->capacity_ = needed;
-  }
-  float* wide_buffer = workspace->buffer_.get();
-  float* context = wide_buffer + tokens * wide;
+  float* wide_buffer =
+      model::Workspace::Reserve(workspace->wide_, tokens * wide);
+  float* context =
+      model::Workspace::Reserve(workspace->context_, tokens * hidden);
+  workspace->layers_.pool = pool;
 
-  const auto product = [&](const Linear& linear, const float* a,
-                           const float* residual, float* c,
+  const auto product = [&](const Linear& linear, const float* x,
+                           const float* residual, float* y,
                            kernels::Activation activation) {
-    kernels::Gemm({.a = a,
-                   .lda = linear.weights.k(),
-                   .m = tokens,
-                   .b = &linear.weights,
-                   .bias = linear.bias.data(),
-                   .residual = residual,
-                   .c = c,
-                   .ldc = linear.weights.n(),
-                   .activation = activation},
-                  pool);
+    Linear::ApplyAll({{.linear = &linear,
+                       .x = x,
+                       .ldx = linear.in(),
+                       .rows = tokens,
+                       .y = y,
+                       .ldy = linear.out(),
+                       .activation = activation,
+                       .residual = residual}},
+                     &workspace->layers_);
   };
   const size_t head_dim = hidden / config_.num_heads;
   for (const Layer& layer : layers_) {

@@ -1,26 +1,32 @@
-// The BERT transformer in f32: token ids in, one hidden vector per token out.
+// The BERT transformer: token ids in, one hidden vector per token out.
 #ifndef BRAID_GENERATION_LAYERS_BERT_MODEL_H_
 #define BRAID_GENERATION_LAYERS_BERT_MODEL_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "generation/checkpoint/bert_config.h"
+#include "generation/checkpoint/bert_spec.h"
 #include "generation/checkpoint/checkpoint.h"
-#include "generation/layers/bert_config.h"
-#include "kernels/gemm.h"
+#include "generation/checkpoint/quantized_tensors.h"
+#include "generation/checkpoint/weight_type.h"
+#include "generation/layers/linear.h"
+#include "generation/layers/weight_loader.h"
+#include "generation/layers/workspace.h"
 #include "kernels/thread_pool.h"
 
 namespace braid::model {
 
 // Immutable after loading; safe to share between threads. Holds the layer
-// weights packed, about 4 bytes per parameter; embedding tables stay in the
-// mapped file and are read row by row.
+// weights packed, 4 bytes per parameter in f32 and 1 in int8; embedding tables
+// stay in the mapped file and are read row by row. Activations are f32, and in
+// products with int8 weights 8 bits.
 class BertModel {
  public:
   // Buffers of one running Forward; grow to the largest batch seen and can be
@@ -28,18 +34,23 @@ class BertModel {
   class Workspace {
    private:
     friend class BertModel;
-    std::unique_ptr<float[]> buffer_;
-    size_t capacity_ = 0;
+    model::Workspace layers_;
+    std::vector<float> wide_;
+    std::vector<float> context_;
   };
 
   // Takes tensor names as HF writes them, with or without the prefix "bert.".
   // INVALID_ARGUMENT or NOT_FOUND naming the tensor if the checkpoint does not
-  // fit `config`.
+  // fit `config`, or cannot be loaded as `weights`. `pool`, which quantises,
+  // may be null.
   static absl::StatusOr<std::unique_ptr<BertModel>> Load(
-      std::unique_ptr<Checkpoint> checkpoint, const BertConfig& config);
+      std::unique_ptr<Checkpoint> checkpoint, const BertConfig& config,
+      WeightType weights, kernels::ThreadPool* pool);
 
   const BertConfig& config() const { return config_; }
   const Checkpoint& checkpoint() const { return *checkpoint_; }
+  // Bits of the layers' weights: 32, 8 or 4.
+  int weight_bits() const { return weight_bits_; }
 
   // Sequences that lie one after another in `ids`, each from position 0 on:
   // sequence s is [offsets[s], offsets[s + 1]), 1 to max_positions tokens.
@@ -59,16 +70,12 @@ class BertModel {
                        Workspace* workspace, float* out) const;
 
  private:
-  struct Linear {
-    kernels::PackedWeights weights;
-    std::vector<float> bias;
-  };
   struct Norm {
     std::vector<float> weight;
     std::vector<float> bias;
   };
   struct Layer {
-    Linear query_key_value;  // the three stacked: one product instead of three
+    Linear query_key_value;
     Linear attention_output;
     Norm attention_norm;
     Linear intermediate;
@@ -77,24 +84,17 @@ class BertModel {
   };
 
   BertModel() = default;
-  absl::Status LoadTensors();
-  absl::StatusOr<const TensorView*> FindTable(const std::string& name,
-                                              int64_t rows) const;
-  absl::Status ReadLinear(const std::string& name, int64_t out, int64_t in,
-                          std::vector<float>* weights,
-                          std::vector<float>* bias) const;
-  absl::Status LoadLinear(const std::string& name, int64_t out, int64_t in,
-                          Linear* linear) const;
-  absl::Status LoadNorm(const std::string& name, Norm* norm) const;
-  absl::Status LoadLayer(int64_t index, Layer* layer) const;
+  static Norm LoadNorm(const LayerNormSpec& spec, WeightLoader& loader);
   void Normalize(const Norm& norm, size_t rows, float* x,
                  kernels::ThreadPool* pool) const;
+  void ReadWord(int64_t id, float* out) const;
   absl::Status EmbedTokens(const Input& input, float* out) const;
 
   BertConfig config_;
   std::unique_ptr<Checkpoint> checkpoint_;
-  std::string prefix_;  // "" or "bert."
+  int weight_bits_ = 32;
   const TensorView* word_embeddings_ = nullptr;
+  std::optional<QuantizedTensor> quantized_words_;  // instead, if in codes
   const TensorView* position_embeddings_ = nullptr;
   std::vector<float> type_embeddings_;  // [type_vocab_size, hidden_size]
   Norm embedding_norm_;

@@ -7,7 +7,6 @@
 
 #include "generation/layers/parallel_rows.h"
 #include "kernels/elementwise.h"
-#include "kernels/quantized_gemm.h"
 
 namespace braid::model {
 namespace {
@@ -38,32 +37,40 @@ size_t Linear::bytes() const {
 
 void Linear::Apply(const float* x, size_t ldx, size_t rows, float* y,
                    size_t ldy, kernels::ThreadPool* pool) const {
-  ApplyWeights(x, ldx, rows, y, ldy, pool);
+  const Call call{.x = x, .ldx = ldx, .rows = rows, .y = y, .ldy = ldy};
+  if (quantized() != nullptr) {
+    kernels::QuantizedGemm(QuantizedParams(call), pool);
+  } else {
+    kernels::Gemm(PackedParams(call), pool);
+  }
   ApplyAdapters(x, ldx, rows, y, ldy, pool);
 }
 
-void Linear::ApplyWeights(const float* x, size_t ldx, size_t rows, float* y,
-                          size_t ldy, kernels::ThreadPool* pool) const {
-  if (quantized() != nullptr) {
-    kernels::QuantizedGemm({.a = x,
-                            .lda = ldx,
-                            .m = rows,
-                            .b = quantized(),
-                            .row_scale = DataOrNull(row_scales_),
-                            .bias = DataOrNull(bias_),
-                            .c = y,
-                            .ldc = ldy},
-                           pool);
-    return;
-  }
-  kernels::Gemm({.a = x,
-                 .lda = ldx,
-                 .m = rows,
-                 .b = &packed(),
-                 .bias = DataOrNull(bias_),
-                 .c = y,
-                 .ldc = ldy},
-                pool);
+kernels::QuantizedGemmParams Linear::QuantizedParams(const Call& call) const {
+  return {.a = call.x,
+          .lda = call.ldx,
+          .a_rows = call.row_of,
+          .m = call.rows,
+          .b = quantized(),
+          .row_scale = DataOrNull(row_scales_),
+          .bias = DataOrNull(bias_),
+          .residual = call.residual,
+          .c = call.y,
+          .ldc = call.ldy,
+          .activation = call.activation,
+          .gated = call.gated};
+}
+
+kernels::GemmParams Linear::PackedParams(const Call& call) const {
+  return {.a = call.x,
+          .lda = call.ldx,
+          .m = call.rows,
+          .b = &packed(),
+          .bias = DataOrNull(bias_),
+          .residual = call.residual,
+          .c = call.y,
+          .ldc = call.ldy,
+          .activation = call.activation};
 }
 
 void Linear::ApplyAdapters(const float* x, size_t ldx, size_t rows, float* y,
@@ -105,21 +112,22 @@ void Linear::ApplyUnfused(const Call& call, Workspace* workspace) {
     x = rows;
     ldx = in;
   }
-  if (!call.gated) {
-    linear.Apply(x, ldx, call.rows, call.y, call.ldy, workspace->pool);
-    ParallelRows(workspace->pool, call.rows, linear.out(), [&](size_t r) {
-      float* row = call.y + r * call.ldy;
-      kernels::Activate(call.activation, row, row, linear.out());
-    });
-    return;
-  }
   const size_t width = linear.out();
-  float* both = Workspace::Reserve(workspace->projected, call.rows * width);
-  linear.Apply(x, ldx, call.rows, both, width, workspace->pool);
+  float* whole = Workspace::Reserve(workspace->projected, call.rows * width);
+  linear.Apply(x, ldx, call.rows, whole, width, workspace->pool);
   ParallelRows(workspace->pool, call.rows, width, [&](size_t r) {
-    const float* row = both + r * width;
-    kernels::GatedActivation(call.activation, row, row + width / 2,
-                             call.y + r * call.ldy, width / 2);
+    float* row = whole + r * width;
+    float* y = call.y + r * call.ldy;
+    if (call.gated) {
+      kernels::GatedActivation(call.activation, row, row + width / 2, y,
+                               width / 2);
+      return;
+    }
+    kernels::Activate(call.activation, row, row, width);
+    if (call.residual != nullptr) {
+      kernels::AddScaled(1.0f, call.residual + r * call.ldy, row, width);
+    }
+    std::copy(row, row + width, y);
   });
 }
 
@@ -130,17 +138,11 @@ void Linear::ApplyAll(absl::Span<const Call> calls, Workspace* workspace) {
       ApplyUnfused(call, workspace);
       continue;
     }
-    products.push_back({.a = call.x,
-                        .lda = call.ldx,
-                        .a_rows = call.row_of,
-                        .m = call.rows,
-                        .b = call.linear->quantized(),
-                        .row_scale = DataOrNull(call.linear->row_scales_),
-                        .bias = DataOrNull(call.linear->bias_),
-                        .c = call.y,
-                        .ldc = call.ldy,
-                        .activation = call.activation,
-                        .gated = call.gated});
+    if (call.linear->quantized() != nullptr) {
+      products.push_back(call.linear->QuantizedParams(call));
+    } else {
+      kernels::Gemm(call.linear->PackedParams(call), workspace->pool);
+    }
   }
   kernels::QuantizedGemms(products, workspace->pool);
 }

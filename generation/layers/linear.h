@@ -13,6 +13,7 @@
 #include "generation/layers/workspace.h"
 #include "kernels/activation.h"
 #include "kernels/gemm.h"
+#include "kernels/quantized_gemm.h"
 #include "kernels/quantized_weights.h"
 #include "kernels/thread_pool.h"
 
@@ -72,6 +73,9 @@ class Linear {
     // second, values: y = act(gates) * values, [rows, out / 2].
     kernels::Activation activation = kernels::Activation::kNone;
     bool gated = false;
+    // Added to y at the end, rows `ldy` apart; null for none. May be y itself.
+    // Not with `gated`.
+    const float* residual = nullptr;
   };
   // Uses the workspace's `projected` and `gathered`.
   static void ApplyAll(absl::Span<const Call> calls, Workspace* workspace);
@@ -94,11 +98,11 @@ class Linear {
   }
   // Whether the kernel can do all of it at once.
   bool Fuses(const Call& call) const {
-    return quantized() != nullptr && adapters_.empty() &&
-           call.gated == gates_in_blocks_;
+    if (!adapters_.empty() || call.gated != gates_in_blocks_) return false;
+    return quantized() != nullptr || call.row_of == nullptr;
   }
-  void ApplyWeights(const float* x, size_t ldx, size_t rows, float* y,
-                    size_t ldy, kernels::ThreadPool* pool) const;
+  kernels::QuantizedGemmParams QuantizedParams(const Call& call) const;
+  kernels::GemmParams PackedParams(const Call& call) const;
   void ApplyAdapters(const float* x, size_t ldx, size_t rows, float* y,
                      size_t ldy, kernels::ThreadPool* pool) const;
   // In steps.

@@ -87,6 +87,23 @@ std::string QuantizedKey(const LinearSpec& spec, bool gates_in_blocks) {
 
 }  // namespace
 
+absl::StatusOr<WeightLoader::Options> WeightLoader::Options::For(
+    const Checkpoint& checkpoint,
+    const std::optional<kernels::QuantizedFormat>& stored, WeightType weights,
+    kernels::ThreadPool* pool) {
+  const std::optional<kernels::QuantizedFormat> wanted = DefaultFormat(weights);
+  if (!stored.has_value()) {
+    return Options{.stored = stored, .quantize_to = wanted, .pool = pool};
+  }
+  if (weights != WeightType::kStored &&
+      !(wanted.has_value() && wanted->bits == stored->bits)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(checkpoint.directory(), " is stored in int", stored->bits,
+                     ": it cannot be loaded as ", WeightTypeName(weights)));
+  }
+  return Options{.stored = stored};
+}
+
 std::vector<float> WeightLoader::Read(const TensorSpec& spec) {
   if (!status_.ok()) return {};
   absl::StatusOr<std::vector<float>> values =

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "generation/checkpoint/checkpoint.h"
 #include "generation/checkpoint/model_spec.h"
+#include "generation/checkpoint/weight_type.h"
 #include "generation/layers/linear.h"
 #include "generation/layers/rms_norm.h"
 
@@ -31,6 +32,13 @@ class WeightLoader {
     // What matrices in floating point become, if not f32.
     std::optional<kernels::QuantizedFormat> quantize_to;
     kernels::ThreadPool* pool = nullptr;  // to quantise with, or null
+
+    // For weights that are `stored` so and wanted as `weights`.
+    // INVALID_ARGUMENT if codes are stored and something else is wanted.
+    static absl::StatusOr<Options> For(
+        const Checkpoint& checkpoint,
+        const std::optional<kernels::QuantizedFormat>& stored,
+        WeightType weights, kernels::ThreadPool* pool);
   };
   // `checkpoint` must outlive the loader.
   WeightLoader(const Checkpoint& checkpoint, const Options& options)

@@ -31,6 +31,9 @@ namespace HWY_NAMESPACE {
 constexpr size_t kBlockInputs = 512;
 // Panels whose sums are finished together. Even: gates come beside values.
 constexpr size_t kPanelsAtOnce = 4;
+// Rows of which all these panels are finished before the next ones: neighbours
+// in memory, while rows may lie a page apart.
+constexpr size_t kRowsFinishedAtOnce = 16;
 
 // Rounds one row of `k` activations: see QuantizedRows.
 void RoundRow(const float* x, size_t k, size_t group_size, int zero,
@@ -172,14 +175,19 @@ void QuantizedBlock(const QuantizedGemmParams& p, const QuantizedRows& a,
       return HWY_MIN(width, count - q / width * width) * kColumns;
     };
     WithActivation(p.activation, [&]<Activation kActivation>() {
-      for (size_t q = 0; q < count; q += p.gated ? 2 : 1) {
-        const size_t feature = (first + q) * kColumns;
-        if (p.gated) {
-          FinishGatedPanel<kActivation>(args, sums_of(q), sums_of(q + 1),
-                                        stride_of(q), row, rows, feature);
-        } else {
-          FinishPanel<kActivation>(args, sums_of(q), stride_of(q), row, rows,
-                                   feature);
+      for (size_t r = 0; r < rows; r += kRowsFinishedAtOnce) {
+        const size_t height = HWY_MIN(kRowsFinishedAtOnce, rows - r);
+        for (size_t q = 0; q < count; q += p.gated ? 2 : 1) {
+          const size_t feature = (first + q) * kColumns;
+          const size_t lds = stride_of(q);
+          if (p.gated) {
+            FinishGatedPanel<kActivation>(args, sums_of(q) + r * lds,
+                                          sums_of(q + 1) + r * lds, lds,
+                                          row + r, height, feature);
+          } else {
+            FinishPanel<kActivation>(args, sums_of(q) + r * lds, lds, row + r,
+                                     height, feature);
+          }
         }
       }
     });

@@ -17,7 +17,7 @@ namespace {
 
 // Tokens that go through the model together, at least one text. Enough for the
 // reading of the weights not to matter, few enough to stay in the cache.
-constexpr size_t kBatchTokens = 2048;
+constexpr size_t kBatchTokens = 512;
 // Texts whose token ids are held at once.
 constexpr size_t kTextsAtOnce = 4096;
 constexpr int kMaxThreads = 1024;
@@ -44,7 +44,7 @@ absl::Status CheckLowerCase(const model::Tokenizer& tokenizer,
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BertEncoder>> BertEncoder::Load(
-    const std::string& directory, int threads) {
+    const std::string& directory, model::WeightType weights, int threads) {
   if (threads < 0 || threads > kMaxThreads) {
     return absl::InvalidArgumentError(
         absl::StrCat("threads must be from 0 to ", kMaxThreads));
@@ -90,20 +90,21 @@ absl::StatusOr<std::unique_ptr<BertEncoder>> BertEncoder::Load(
         tokenizer_path, ": post_processor adds no special tokens"));
   }
 
+  encoder->pool_ = std::make_unique<kernels::ThreadPool>(threads);
   absl::StatusOr<std::unique_ptr<model::BertModel>> model =
-      model::BertModel::Load(*std::move(checkpoint), *config);
+      model::BertModel::Load(*std::move(checkpoint), *config, weights,
+                             encoder->pool_.get());
   if (!model.ok()) return model.status();
   encoder->model_ = *std::move(model);
   const std::string settings = absl::StrCat(
-      "braid-bert-f32-1 heads=", config->num_heads,
-      " epsilon=", config->layer_norm_epsilon,
+      "braid-bert-1 bits=", encoder->model_->weight_bits(),
+      " heads=", config->num_heads, " epsilon=", config->layer_norm_epsilon,
       " pooling=", sentence->pooling == Pooling::kMean ? "mean" : "cls",
       " max_tokens=", encoder->max_tokens_);
   absl::StatusOr<std::string> fingerprint = EncoderFingerprint(
       encoder->model_->checkpoint(), tokenizer_path, settings);
   if (!fingerprint.ok()) return fingerprint.status();
   encoder->fingerprint_ = *std::move(fingerprint);
-  encoder->pool_ = std::make_unique<kernels::ThreadPool>(threads);
   return encoder;
 }
 

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -26,6 +27,7 @@ struct AskOptions {
   uint64_t seed = 0;
   FusionFlags fusion;
   bool multi_hop = false;
+  std::optional<double> min_relevance;
   bool explain = false;
 };
 
@@ -147,6 +149,9 @@ ExitCode RunAsk(const AskOptions& options, const Context& context) {
   request.set_max_context_tokens(options.max_context_tokens);
   request.set_max_answer_tokens(options.max_answer_tokens);
   request.set_multi_hop(options.multi_hop);
+  if (options.min_relevance.has_value()) {
+    request.set_min_relevance(*options.min_relevance);
+  }
   request.set_explain(options.explain);
   request.set_wait_for_sequence(
       (*connection)->SequenceToWaitFor(context, options.collection));
@@ -199,6 +204,10 @@ void AddAsk(CLI::App& app, CommonOptions* common, Action* action) {
   options->fusion.Add(verb);
   verb->add_flag("--multi-hop", options->multi_hop,
                  "A second pass: look up what the best passages name");
+  verb->add_option("--min-relevance", options->min_relevance,
+                   "Where the server has a reranker: abstain unless a passage "
+                   "answers with this probability")
+      ->check(CLI::Range(0.0, 1.0));
   verb->add_flag("--explain", options->explain,
                  "With --json: why each passage stands where it stands");
   verb->add_option("--model", common->model,

@@ -20,10 +20,14 @@ struct Config {
   // HF BERT-family directory; empty for the one deploy/setup fetched
   // (BRAID_CACHE or ~/.cache/braid, models/all-MiniLM-L6-v2).
   std::string encoder_directory;
+  // What its matrices are in memory: stored, f32, int8 or int4. Vectors of one
+  // are not those of another.
+  std::string encoder_weights = "int8";
   std::string model_directory;  // HF causal model; empty: extractive answers
   // HF cross-encoder (BertForSequenceClassification, one label); empty: the
   // fused order stands.
   std::string reranker_directory;
+  std::string reranker_weights = "int8";  // as encoder_weights
   // The program that reads documents; empty for `braid-parse` beside `braid`.
   std::string parser_executable;
   int threads = 0;  // arithmetic threads; 0 for all cores

@@ -17,6 +17,10 @@ constexpr double kMaxMessageBytes = std::numeric_limits<int>::max();
 constexpr double kDaySeconds = 86400;
 constexpr double kMaxRetentionSeconds = 36500 * kDaySeconds;
 
+std::vector<absl::string_view> WeightTypes() {
+  return {"stored", "f32", "int8", "int4"};
+}
+
 std::vector<Setting> MakeSettings() {
   using C = Config;
   using L = Limits;
@@ -25,12 +29,14 @@ std::vector<Setting> MakeSettings() {
       {"", "address", &C::address},
       {"", "data_directory", &C::data_directory},
       {"", "encoder_directory", &C::encoder_directory},
+      {"", "encoder_weights", &C::encoder_weights, 0, 0, WeightTypes()},
       {"", "model_directory", &C::model_directory},
       {"", "reranker_directory", &C::reranker_directory},
+      {"", "reranker_weights", &C::reranker_weights, 0, 0, WeightTypes()},
       {"", "parser_executable", &C::parser_executable},
       {"", "threads", &C::threads, 0, 1024},
       {"", "kv_cache", &C::kv_cache, 0, 0, {"f32", "f16", "int8"}},
-      {"", "weights", &C::weights, 0, 0, {"stored", "f32", "int8", "int4"}},
+      {"", "weights", &C::weights, 0, 0, WeightTypes()},
       {"", "block_cache_mb", &C::block_cache_mb, 1, 1 << 20},
       {"", "history_retention", &C::history_retention, 0, kMaxRetentionSeconds},
       {"", "history_max_mb", &C::history_max_mb, 1, 1 << 20},
@@ -103,6 +109,8 @@ std::vector<Setting> MakeSettings() {
       {"limits", "default_answer_passages", &L::default_answer_passages, 1,
        10000},
       {"limits", "max_answer_passages", &L::max_answer_passages, 1, 10000},
+      {"limits", "rerank_depth", &L::rerank_depth, 1, 1000},
+      {"limits", "default_min_relevance", &L::default_min_relevance, 0, 1},
       {"limits", "max_passages_per_document", &L::max_passages_per_document, 0,
        10000},
       {"limits", "default_context_tokens", &L::default_context_tokens, 1,

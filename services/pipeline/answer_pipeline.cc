@@ -46,6 +46,11 @@ class AnswerRun {
     if (query_.search.query.deadline - Clock::now() < kMinGenerateTime) {
       return EndEarly("generate");
     }
+    if (relevance_.has_value() && *relevance_ < query_.min_relevance) {
+      end_.finish_reason = generation::FinishReason::kAbstained;
+      end_.abstain_reason = "low_relevance";
+      return SendEnd();
+    }
     return Generate();
   }
 
@@ -71,6 +76,15 @@ class AnswerRun {
     return Gone();
   }
 
+  // Of the best passage, if a reranker looked at it.
+  static std::optional<double> RelevanceOf(const PipelineResult& found) {
+    if (found.passages.empty() ||
+        !found.passages.front().rerank_logit.has_value()) {
+      return std::nullopt;
+    }
+    return found.passages.front().score;
+  }
+
   absl::Status FindContext() {
     ContextQuery query = query_;
     PipelineQuery& search = query.search;
@@ -80,6 +94,7 @@ class AnswerRun {
     absl::StatusOr<Context> context =
         source_(query, [this](const PipelineResult& found) {
           end_.degraded = found.degraded;
+          relevance_ = RelevanceOf(found);
           return Send(&found);
         });
     if (gone_) return Gone();
@@ -206,6 +221,7 @@ class AnswerRun {
   const StageClock clock_;
 
   Context context_;
+  std::optional<double> relevance_;
   generation::AnswerRequest request_;  // passages parallel to the context's
   uint64_t answer_bytes_ = 0;          // of the deltas sent
   uint32_t citations_ = 0;

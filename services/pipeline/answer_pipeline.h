@@ -16,6 +16,8 @@ namespace braid::services {
 
 struct AnswerQuery : ContextQuery {
   uint32_t max_answer_tokens = 256;
+  // Abstain if a reranker gives the best passage less than this probability.
+  double min_relevance = 0;
   generation::SamplingParams sampling;
 };
 

@@ -299,35 +299,55 @@ class SearchRun {
   absl::Status Rerank() {
     const absl::Duration start = clock_.Now();
     auto& passages = result_.passages;
-    if (passages.empty()) return absl::OkStatus();
+    const size_t depth = std::min(passages.size(), query_.rerank_depth);
+    if (depth == 0) return absl::OkStatus();
     if (query_.query.deadline - StageClock::Clock::now() < kMinRerankTime) {
       result_.degraded.push_back("rerank");
       return absl::OkStatus();
     }
     std::vector<fusion::RerankInput> inputs;
-    inputs.reserve(passages.size());
-    for (const FoundPassage& found : passages) {
-      inputs.push_back({found.passage.title, found.passage.text});
+    inputs.reserve(depth);
+    for (size_t i = 0; i < depth; ++i) {
+      inputs.push_back({passages[i].passage.title, passages[i].passage.text});
     }
     absl::StatusOr<std::vector<float>> logits = reranker_->Score(
         query_.query.text, inputs, query_.query.deadline, query_.query.stop);
     if (query_.query.stop.stop_requested()) return Alive();
     AddStage(clock_.End("rerank", start));
     // The fused order is a good order: without logits it stands.
-    if (!logits.ok() || logits->size() > passages.size()) {
+    if (!logits.ok() || logits->size() > depth) {
       result_.degraded.push_back("rerank");
       return absl::OkStatus();
     }
-    if (logits->size() < passages.size()) result_.degraded.push_back("rerank");
-    for (size_t i = 0; i < logits->size(); ++i) {
-      passages[i].rerank_logit = (*logits)[i];
-      passages[i].score = (*logits)[i];
-    }
-    std::stable_sort(passages.begin(), passages.begin() + logits->size(),
-                     [](const FoundPassage& a, const FoundPassage& b) {
-                       return *a.rerank_logit > *b.rerank_logit;
-                     });
+    if (logits->size() < depth) result_.degraded.push_back("rerank");
+    Reorder(*logits);
     return absl::OkStatus();
+  }
+
+  // The first passages by their probability; those that were not looked at stay
+  // behind them, with scores that fall on from the last one's.
+  void Reorder(const std::vector<float>& logits) {
+    if (logits.empty()) return;
+    auto& passages = result_.passages;
+    for (size_t i = 0; i < logits.size(); ++i) {
+      passages[i].rerank_logit = logits[i];
+      passages[i].score = fusion::RelevanceOf(
+          reranker_->calibration(), logits[i], passages[i].fused.score);
+    }
+    const auto looked_at =
+        passages.begin() + static_cast<ptrdiff_t>(logits.size());
+    std::stable_sort(passages.begin(), looked_at,
+                     [](const FoundPassage& a, const FoundPassage& b) {
+                       return a.score > b.score;
+                     });
+    if (looked_at == passages.end()) return;
+    const double last = std::prev(looked_at)->score;
+    const double first_fused = looked_at->fused.score;
+    for (auto it = looked_at; it != passages.end(); ++it) {
+      it->score = first_fused > 0
+                      ? last * std::max(0.0, it->fused.score / first_fused)
+                      : 0.0;
+    }
   }
 
   retrieval::RetrievalBackend& backend_;

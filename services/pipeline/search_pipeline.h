@@ -42,8 +42,8 @@ struct PipelineQuery {
   // Of one document at most so many while there are candidates of others; 0: no
   // such share. Where others are too few, the best of the rest fill the places.
   size_t max_per_document = 0;
-  // Fused candidates that a reranker looks at (at least top_k).
-  size_t rerank_depth = 50;
+  // Passages that a reranker looks at, of the fused order's first.
+  size_t rerank_depth = 16;
   // Texts of the passages together; those past it are left out and `fetch` is
   // named in `degraded`.
   size_t max_passage_bytes = 24 << 20;
@@ -61,7 +61,9 @@ struct FoundPassage {
   uint32_t fused_rank = 0;  // from 1
   std::optional<float> rerank_logit;
   std::vector<retrieval::ChunkId> merged;  // near-duplicates merged into this
-  double score = 0;                        // what it is ordered by
+  // What it is ordered by: the fused score, or where a reranker ran the
+  // probability that the passage answers.
+  double score = 0;
 };
 
 struct PipelineResult {

@@ -105,6 +105,7 @@ PipelineQuery ParseSearch(const v1::SearchRequest& request,
                    limits.max_candidates_per_leg));
   query.query.wait_for_sequence = request.wait_for_sequence();
   query.max_passage_bytes = limits.max_passage_bytes;
+  query.rerank_depth = static_cast<size_t>(limits.rerank_depth);
   query.multi_hop = request.multi_hop();
   ParseLegs(request, check, &query.query);
   ParseFusion(request.fusion(), check, &query);
@@ -155,6 +156,7 @@ absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,
       std::max<size_t>(search.top_k, limits.default_candidates_per_leg);
   search.query.wait_for_sequence = request.wait_for_sequence();
   search.max_passage_bytes = limits.max_passage_bytes;
+  search.rerank_depth = static_cast<size_t>(limits.rerank_depth);
   search.max_per_document =
       static_cast<size_t>(limits.max_passages_per_document);
   search.multi_hop = request.multi_hop();
@@ -164,6 +166,10 @@ absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,
   query.max_answer_tokens =
       check.Count("max_answer_tokens", request.max_answer_tokens(),
                   limits.default_answer_tokens, limits.max_answer_tokens);
+  query.min_relevance =
+      request.has_min_relevance()
+          ? check.Number("min_relevance", request.min_relevance(), 0, 1)
+          : limits.default_min_relevance;
   query.sampling = ParseSampling(request.sampling(), &check);
   ParseFusion(request.fusion(), &check, &search);
   if (absl::Status status = check.status(); !status.ok()) return status;

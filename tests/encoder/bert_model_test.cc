@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "generation/checkpoint/quantize.h"
 #include "retrieval/encoder/bert_encoder.h"
 #include "tests/encoder/tiny_bert.h"
 
@@ -19,13 +20,15 @@ using ::testing::HasSubstr;
 
 absl::StatusOr<std::unique_ptr<model::BertModel>> LoadTiny(
     const TinyBert& tiny, const std::string& prefix,
-    const model::BertConfig& config) {
+    const model::BertConfig& config,
+    model::WeightType weights = model::WeightType::kF32) {
   const TempDirectory directory;
   directory.Write("model.safetensors", tiny.Safetensors(prefix));
   absl::StatusOr<std::unique_ptr<model::Checkpoint>> checkpoint =
       model::Checkpoint::Open(directory.path());
   if (!checkpoint.ok()) return checkpoint.status();
-  return model::BertModel::Load(*std::move(checkpoint), config);
+  return model::BertModel::Load(*std::move(checkpoint), config, weights,
+                                nullptr);
 }
 
 TEST(BertModel, AgreesWithScalarForwardPassForEachSequence) {
@@ -60,6 +63,90 @@ TEST(BertModel, AgreesWithScalarForwardPassForEachSequence) {
       }
     }
   }
+}
+
+std::vector<float> Hidden(const model::BertModel& model,
+                          const std::vector<int32_t>& ids) {
+  std::vector<float> hidden(ids.size() * model.config().hidden_size);
+  const std::vector<size_t> offsets = {0, ids.size()};
+  model::BertModel::Workspace workspace;
+  const absl::Status status = model.Forward({.ids = ids, .offsets = offsets},
+                                            nullptr, &workspace, hidden.data());
+  EXPECT_TRUE(status.ok()) << status;
+  return hidden;
+}
+
+double RelativeError(const std::vector<float>& found,
+                     const std::vector<double>& expected) {
+  double error = 0;
+  double squares = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    error += (found[i] - expected[i]) * (found[i] - expected[i]);
+    squares += expected[i] * expected[i];
+  }
+  return std::sqrt(error / squares);
+}
+
+TEST(BertModel, InInt8IsCloseToF32AndTheSameFromAQuantisedCheckpoint) {
+  const TinyBert tiny;
+  const std::vector<int32_t> ids = {2, 4, 7, 5, 6, 5, 3};
+  auto on_load = LoadTiny(tiny, "", tiny.config(), model::WeightType::kInt8);
+  ASSERT_TRUE(on_load.ok()) << on_load.status();
+  EXPECT_EQ((*on_load)->weight_bits(), 8);
+  const std::vector<float> hidden = Hidden(**on_load, ids);
+  const std::vector<double> expected = tiny.Forward(ids);
+  EXPECT_LT(RelativeError(hidden, expected), 0.05);
+
+  const TempDirectory stored, out;
+  stored.Write("config.json", tiny.ConfigJson());
+  stored.Write("model.safetensors", tiny.Safetensors(""));
+  const std::string quantised = out.path() + "/int8";
+  const auto report = model::QuantizeCheckpoint(
+      stored.path(), quantised,
+      {.format = *model::DefaultFormat(model::WeightType::kInt8)});
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->matrices, 1 + 2 * 6);  // word embeddings, two layers
+  const auto config = model::ReadBertConfig(quantised);
+  ASSERT_TRUE(config.ok()) << config.status();
+  const auto load = [&](model::WeightType weights) {
+    auto checkpoint = model::Checkpoint::Open(quantised);
+    EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
+    return model::BertModel::Load(*std::move(checkpoint), *config, weights,
+                                  nullptr);
+  };
+  const auto again = load(model::WeightType::kStored);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ((*again)->weight_bits(), 8);
+  const std::vector<float> stored_hidden = Hidden(**again, ids);
+  // The embeddings are codes as well now.
+  EXPECT_LT(RelativeError(stored_hidden, expected), 0.08);
+  EXPECT_TRUE(load(model::WeightType::kInt8).ok());
+  EXPECT_THAT(std::string(load(model::WeightType::kF32).status().message()),
+              HasSubstr("cannot be loaded as f32"));
+  EXPECT_THAT(std::string(model::QuantizeCheckpoint(
+                              quantised, out.path() + "/twice", {.format = {}})
+                              .status()
+                              .message()),
+              HasSubstr("quantised already"));
+}
+
+TEST(BertModel, CodesWithoutTheirScalesAreAnError) {
+  const TinyBert tiny;
+  const TempDirectory stored, out;
+  stored.Write("config.json", tiny.ConfigJson());
+  stored.Write("model.safetensors", tiny.Safetensors(""));
+  const std::string quantised = out.path() + "/int8";
+  ASSERT_TRUE(
+      model::QuantizeCheckpoint(stored.path(), quantised, {.format = {}}).ok());
+  auto checkpoint = model::Checkpoint::Open(quantised);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  // As if config.json had lost its quantization_config.
+  const absl::Status status =
+      model::BertModel::Load(*std::move(checkpoint), tiny.config(),
+                             model::WeightType::kStored, nullptr)
+          .status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("U8"));
 }
 
 TEST(BertModel, RefusesIdsAndLengthsThatItHasNoRowsFor) {
@@ -167,7 +254,8 @@ TEST(BertEncoder, PoolsByMeanOrFirstTokenAndCutsLongTexts) {
     directory.Write("1_Pooling/config.json",
                     mean ? R"({"pooling_mode": "mean"})"
                          : R"({"pooling_mode_cls_token": true})");
-    auto encoder = BertEncoder::Load(directory.path(), 2);
+    auto encoder =
+        BertEncoder::Load(directory.path(), model::WeightType::kF32, 2);
     ASSERT_TRUE(encoder.ok()) << encoder.status();
     EXPECT_EQ((*encoder)->dimension(), 12u);
     EXPECT_EQ((*encoder)->max_tokens(), 5u);
@@ -200,7 +288,8 @@ TEST(BertEncoder, RefusesATokenizerLargerThanTheVocabulary) {
   directory.Write("config.json", config);
   directory.Write("model.safetensors", tiny.Safetensors(""));
   directory.Write("tokenizer.json", TinyBert::TokenizerJson());
-  const absl::Status status = BertEncoder::Load(directory.path(), 1).status();
+  const absl::Status status =
+      BertEncoder::Load(directory.path(), model::WeightType::kF32, 1).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("tokenizer.json"));
 }
@@ -212,7 +301,8 @@ TEST(BertEncoder, DamagedWeightsAreAnError) {
   directory.Write("config.json", tiny.ConfigJson());
   directory.Write("model.safetensors", tiny.Safetensors(""));
   directory.Write("tokenizer.json", TinyBert::TokenizerJson());
-  auto encoder = BertEncoder::Load(directory.path(), 1);
+  auto encoder =
+      BertEncoder::Load(directory.path(), model::WeightType::kF32, 1);
   ASSERT_TRUE(encoder.ok()) << encoder.status();
   float vector[12];
   EXPECT_EQ((*encoder)->Embed({"red"}, vector).code(),

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "generation/layers/bert_config.h"
+#include "generation/checkpoint/bert_config.h"
 #include "nlohmann/json.hpp"
 #include "retrieval/encoder/bert_encoder.h"
 #include "retrieval/encoder/sentence_config.h"
@@ -164,9 +164,13 @@ TEST(ReadSentenceConfig, NamesWhatItDoesNotImplement) {
 }
 
 TEST(BertEncoder, MissingDirectoryIsNotFound) {
-  EXPECT_EQ(BertEncoder::Load("/nonexistent/model", 1).status().code(),
+  EXPECT_EQ(BertEncoder::Load("/nonexistent/model", model::WeightType::kF32, 1)
+                .status()
+                .code(),
             absl::StatusCode::kNotFound);
-  EXPECT_EQ(BertEncoder::Load("/nonexistent/model", -1).status().code(),
+  EXPECT_EQ(BertEncoder::Load("/nonexistent/model", model::WeightType::kF32, -1)
+                .status()
+                .code(),
             absl::StatusCode::kInvalidArgument);
 }
 

@@ -18,14 +18,14 @@ using ::testing::HasSubstr;
 
 constexpr char kModel[] = BRAID_CACHE_DIR "/models/all-MiniLM-L6-v2";
 
-class MiniLmTest : public ::testing::Test {
+class MiniLmTest : public ::testing::TestWithParam<model::WeightType> {
  protected:
   void SetUp() override {
     if (!std::filesystem::exists(kModel)) {
       GTEST_SKIP() << kModel << " is not there: run ./deploy/setup";
     }
     absl::StatusOr<std::unique_ptr<BertEncoder>> encoder =
-        BertEncoder::Load(kModel, 2);
+        BertEncoder::Load(kModel, GetParam(), 2);
     ASSERT_TRUE(encoder.ok()) << encoder.status();
     encoder_ = *std::move(encoder);
     for (ReferenceText& reference : ReadReference(
@@ -49,15 +49,15 @@ class MiniLmTest : public ::testing::Test {
   std::vector<absl::string_view> texts_;
 };
 
-TEST_F(MiniLmTest, KnowsItsShape) {
+TEST_P(MiniLmTest, KnowsItsShape) {
   EXPECT_EQ(encoder_->dimension(), 384u);
   EXPECT_EQ(encoder_->max_tokens(), 256u);
   EXPECT_EQ(encoder_->fingerprint().size(), 64u);
 }
 
-TEST_F(MiniLmTest, VectorIsTheSameBitsInAnyBatchAndForAnyThreads) {
+TEST_P(MiniLmTest, VectorIsTheSameBitsInAnyBatchAndForAnyThreads) {
   const std::vector<float> together = Embed(*encoder_, texts_);
-  const auto one_thread = BertEncoder::Load(kModel, 1);
+  const auto one_thread = BertEncoder::Load(kModel, GetParam(), 1);
   ASSERT_TRUE(one_thread.ok()) << one_thread.status();
   EXPECT_EQ(together, Embed(**one_thread, texts_));
   std::vector<float> alone;
@@ -68,7 +68,7 @@ TEST_F(MiniLmTest, VectorIsTheSameBitsInAnyBatchAndForAnyThreads) {
   EXPECT_EQ(together, alone);
 }
 
-TEST_F(MiniLmTest, ConcurrentCallersGetTheSameVectors) {
+TEST_P(MiniLmTest, ConcurrentCallersGetTheSameVectors) {
   texts_.resize(texts_.size() / 2);  // the short ones
   const std::vector<float> expected = Embed(*encoder_, texts_);
   std::vector<std::vector<float>> found(3);
@@ -80,11 +80,11 @@ TEST_F(MiniLmTest, ConcurrentCallersGetTheSameVectors) {
   for (const std::vector<float>& vectors : found) EXPECT_EQ(vectors, expected);
 }
 
-TEST_F(MiniLmTest, EmptyBatchIsFine) {
+TEST_P(MiniLmTest, EmptyBatchIsFine) {
   EXPECT_TRUE(encoder_->Embed({}, nullptr).ok());
 }
 
-TEST_F(MiniLmTest, TextThatIsNotUtf8IsNamed) {
+TEST_P(MiniLmTest, TextThatIsNotUtf8IsNamed) {
   float vectors[3 * 384];
   const absl::Status status =
       encoder_->Embed({"fine", "broken \xff\xfe", "\xc3"}, vectors);
@@ -94,7 +94,7 @@ TEST_F(MiniLmTest, TextThatIsNotUtf8IsNamed) {
             absl::StatusCode::kInvalidArgument);
 }
 
-TEST_F(MiniLmTest, TokenStartsCountTokensWithoutLimitAndLieOnCharacters) {
+TEST_P(MiniLmTest, TokenStartsCountTokensWithoutLimitAndLieOnCharacters) {
   for (const absl::string_view text : texts_) {
     const absl::StatusOr<std::vector<uint32_t>> starts =
         encoder_->TokenStarts(text);
@@ -112,8 +112,8 @@ TEST_F(MiniLmTest, TokenStartsCountTokensWithoutLimitAndLieOnCharacters) {
   }
 }
 
-TEST_F(MiniLmTest, FingerprintFollowsWhatChangesTheVectors) {
-  const auto again = BertEncoder::Load(kModel, 1);
+TEST_P(MiniLmTest, FingerprintFollowsWhatChangesTheVectors) {
+  const auto again = BertEncoder::Load(kModel, GetParam(), 1);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ((*again)->fingerprint(), encoder_->fingerprint());
 
@@ -124,15 +124,34 @@ TEST_F(MiniLmTest, FingerprintFollowsWhatChangesTheVectors) {
                                     directory.path() + "/" + name);
   }
   directory.Write("sentence_bert_config.json", R"({"max_seq_length": 256})");
-  const auto same = BertEncoder::Load(directory.path(), 1);
+  const auto same = BertEncoder::Load(directory.path(), GetParam(), 1);
   ASSERT_TRUE(same.ok()) << same.status();
   EXPECT_EQ((*same)->fingerprint(), encoder_->fingerprint());
 
   directory.Write("sentence_bert_config.json", R"({"max_seq_length": 128})");
-  const auto shorter = BertEncoder::Load(directory.path(), 1);
+  const auto shorter = BertEncoder::Load(directory.path(), GetParam(), 1);
   ASSERT_TRUE(shorter.ok()) << shorter.status();
   EXPECT_NE((*shorter)->fingerprint(), encoder_->fingerprint());
 }
+
+TEST(MiniLmPrecision, IsAnotherEncoder) {
+  if (!std::filesystem::exists(kModel)) {
+    GTEST_SKIP() << kModel << " is not there: run ./deploy/setup";
+  }
+  const auto f32 = BertEncoder::Load(kModel, model::WeightType::kF32, 1);
+  const auto int8 = BertEncoder::Load(kModel, model::WeightType::kInt8, 1);
+  ASSERT_TRUE(f32.ok()) << f32.status();
+  ASSERT_TRUE(int8.ok()) << int8.status();
+  EXPECT_NE((*f32)->fingerprint(), (*int8)->fingerprint());
+}
+
+INSTANTIATE_TEST_SUITE_P(Weights, MiniLmTest,
+                         ::testing::Values(model::WeightType::kF32,
+                                           model::WeightType::kInt8),
+                         [](const auto& weights) {
+                           return std::string(
+                               model::WeightTypeName(weights.param));
+                         });
 
 }  // namespace
 }  // namespace braid::retrieval

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "generation/layers/bert_config.h"
+#include "generation/checkpoint/bert_config.h"
 
 namespace braid::retrieval {
 

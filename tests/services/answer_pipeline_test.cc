@@ -49,7 +49,7 @@ class AnswerPipelineTest : public ::testing::Test {
     events_.clear();
     const ContextSource source = [this](const ContextQuery& query,
                                         const FoundSink& on_found) {
-      return BuildContext(runtime_->backend(), nullptr, query, on_found);
+      return BuildContext(runtime_->backend(), reranker_, query, on_found);
     };
     return RunAnswer(
         source, runtime_->answerer(), query_,
@@ -75,6 +75,7 @@ class AnswerPipelineTest : public ::testing::Test {
   }
 
   FakeBackend* backend_;
+  const fusion::Reranker* reranker_ = nullptr;
   std::unique_ptr<Runtime> runtime_;
   ScriptedAnswerer::Script script_;
   generation::AnswerRequest seen_;
@@ -111,6 +112,36 @@ TEST_F(AnswerPipelineTest, SendsEverythingInOrder) {
 }
 
 // A small chunk is found, its neighbours of the same section are read with it.
+TEST_F(AnswerPipelineTest, AbstainsWhereNoPassageIsRelevantEnough) {
+  bool asked = false;
+  script_ = [&](const generation::AnswerRequest&,
+                const generation::AnswerSink& sink, std::stop_token) {
+    asked = true;
+    sink(AnswerFinal{FinishReason::kStop, ""});
+    return absl::OkStatus();
+  };
+  FakeReranker reranker;
+  reranker.logits = {-3.f, -2.f, -4.f};  // at best 0.119
+  reranker_ = &reranker;
+  query_.min_relevance = 0.12;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_FALSE(asked);
+  EXPECT_THAT(events_, Contains("retrieved"));
+  EXPECT_EQ(end_.finish_reason, FinishReason::kAbstained);
+  EXPECT_EQ(end_.abstain_reason, "low_relevance");
+  query_.min_relevance = 0.11;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_TRUE(asked);
+  EXPECT_EQ(end_.finish_reason, FinishReason::kStop);
+
+  // Fused scores are no probabilities.
+  asked = false;
+  reranker_ = nullptr;
+  query_.min_relevance = 1;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_TRUE(asked);
+}
+
 TEST_F(AnswerPipelineTest, ReadsTheParentsOfWhatWasFound) {
   for (const int id : {10, 11, 12, 13, 14}) {
     backend_->view->AddChunk(id, "f", "Part " + std::to_string(id) + ". ");

@@ -3,20 +3,46 @@
 #define BRAID_TESTS_SERVICES_FAKES_H_
 
 #include <cctype>
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "fusion/reranker.h"
 #include "generation/answer/answerer.h"
 #include "generation/engine/generator.h"
 #include "retrieval/encoder/encoder.h"
 #include "retrieval/local/local_backend.h"
 
 namespace braid::services {
+
+// Gives the logits that it is told to.
+class FakeReranker final : public fusion::Reranker {
+ public:
+  std::vector<float> logits;
+  absl::Status status;
+  fusion::RerankCalibration probability;
+  const std::string& name() const override { return name_; }
+  const fusion::RerankCalibration& calibration() const override {
+    return probability;
+  }
+  absl::StatusOr<std::vector<float>> Score(
+      absl::string_view, absl::Span<const fusion::RerankInput> inputs,
+      std::chrono::steady_clock::time_point, std::stop_token) const override {
+    if (!status.ok()) return status;
+    std::vector<float> out = logits;
+    if (out.size() > inputs.size()) out.resize(inputs.size());
+    return out;
+  }
+
+ private:
+  const std::string name_ = "fake";
+};
 
 // A bag of words hashed into 64 buckets: texts that share words are near.
 class FakeEncoder final : public retrieval::Encoder {

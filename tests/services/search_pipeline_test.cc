@@ -1,5 +1,6 @@
 #include "services/pipeline/search_pipeline.h"
 
+#include <cmath>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -28,24 +29,6 @@ std::vector<std::string> StagesOf(const PipelineResult& result) {
   for (const StageTime& stage : result.stages) names.push_back(stage.stage);
   return names;
 }
-
-class FakeReranker final : public fusion::Reranker {
- public:
-  std::vector<float> logits;
-  absl::Status status;
-  const std::string& name() const override { return name_; }
-  absl::StatusOr<std::vector<float>> Score(
-      absl::string_view, absl::Span<const fusion::RerankInput> inputs,
-      std::chrono::steady_clock::time_point, std::stop_token) const override {
-    if (!status.ok()) return status;
-    std::vector<float> out = logits;
-    if (out.size() > inputs.size()) out.resize(inputs.size());
-    return out;
-  }
-
- private:
-  const std::string name_ = "fake";
-};
 
 class SearchPipelineTest : public ::testing::Test {
  protected:
@@ -267,6 +250,34 @@ TEST_F(SearchPipelineTest, RerankerOrders) {
   EXPECT_EQ(*result->passages[0].rerank_logit, 2.f);
   EXPECT_EQ(result->passages[0].fused_rank, 3u);
   EXPECT_EQ(StagesOf(*result).back(), "rerank");
+  EXPECT_THAT(result->degraded, IsEmpty());
+}
+
+TEST_F(SearchPipelineTest, ScoresAreTheRerankersProbabilities) {
+  FakeReranker reranker;
+  reranker.logits = {-1.f, 0.5f, 2.f, -3.f};  // of 2, 1, 4, 3
+  // Two legs that agree on 2 outweigh the logits.
+  reranker.probability = {.scale = 0.01, .fused_weight = 1000, .bias = -20};
+  const auto result = RunSearch(backend_, &reranker, query_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_THAT(IdsOf(*result), ElementsAre(2, 1, 4, 3));
+  const double fused = 1.0 / 62 + 1.0 / 61;
+  EXPECT_NEAR(result->passages[0].score,
+              1 / (1 + std::exp(-(-0.01 + 1000 * fused - 20))), 1e-9);
+}
+
+TEST_F(SearchPipelineTest, WhatTheRerankerDidNotSeeComesLast) {
+  FakeReranker reranker;
+  reranker.logits = {-5.f, -4.f, 9.f, 9.f};
+  query_.rerank_depth = 2;
+  const auto result = RunSearch(backend_, &reranker, query_);
+  ASSERT_TRUE(result.ok());
+  EXPECT_THAT(IdsOf(*result), ElementsAre(1, 2, 4, 3));
+  EXPECT_FALSE(result->passages[2].rerank_logit.has_value());
+  for (size_t i = 1; i < 4; ++i) {
+    EXPECT_LE(result->passages[i].score, result->passages[i - 1].score);
+    EXPECT_GT(result->passages[i].score, 0);
+  }
   EXPECT_THAT(result->degraded, IsEmpty());
 }
 

@@ -1,11 +1,13 @@
-#include "generation/layers/bert_config.h"
+#include "generation/checkpoint/bert_config.h"
 
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "generation/checkpoint/config_reader.h"
 #include "generation/checkpoint/json_file.h"
+#include "generation/checkpoint/quantized_tensors.h"
 #include "nlohmann/json.hpp"
 
 namespace braid::model {
@@ -53,6 +55,14 @@ absl::Status RequireValue(const nlohmann::json& json, const std::string& path,
 }
 
 }  // namespace
+
+absl::StatusOr<bool> IsBert(const std::string& directory) {
+  const absl::StatusOr<nlohmann::json> json =
+      ReadJsonObject(absl::StrCat(directory, "/config.json"), kMaxConfigBytes);
+  if (!json.ok()) return json.status();
+  const auto type = json->find("model_type");
+  return type != json->end() && *type == "bert";
+}
 
 absl::StatusOr<BertConfig> ReadBertConfig(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/config.json");
@@ -104,6 +114,9 @@ absl::StatusOr<BertConfig> ReadBertConfig(const std::string& directory) {
     }
     config.layer_norm_epsilon = it->get<float>();
   }
+  ConfigReader reader(*json, path);
+  config.quantization = ReadQuantization(reader);
+  if (!reader.status().ok()) return reader.status();
   return config;
 }
 

@@ -1,11 +1,13 @@
 // The shape of a BERT-family model, from `config.json`.
-#ifndef BRAID_GENERATION_LAYERS_BERT_CONFIG_H_
-#define BRAID_GENERATION_LAYERS_BERT_CONFIG_H_
+#ifndef BRAID_GENERATION_CHECKPOINT_BERT_CONFIG_H_
+#define BRAID_GENERATION_CHECKPOINT_BERT_CONFIG_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "kernels/quantized_weights.h"
 
 namespace braid::model {
 
@@ -18,7 +20,12 @@ struct BertConfig {
   int64_t max_positions = 0;
   int64_t type_vocab_size = 0;
   float layer_norm_epsilon = 1e-12f;
+  // How the matrices that hold codes are stored, if any do.
+  std::optional<kernels::QuantizedFormat> quantization;
 };
+
+// Whether `directory`/config.json is that of a BERT-family model.
+absl::StatusOr<bool> IsBert(const std::string& directory);
 
 // Reads `directory`/config.json. Every number is checked against a range in
 // which no product of two overflows. INVALID_ARGUMENT naming file and field for
@@ -28,4 +35,4 @@ absl::StatusOr<BertConfig> ReadBertConfig(const std::string& directory);
 
 }  // namespace braid::model
 
-#endif  // BRAID_GENERATION_LAYERS_BERT_CONFIG_H_
+#endif  // BRAID_GENERATION_CHECKPOINT_BERT_CONFIG_H_
