@@ -14,6 +14,19 @@ namespace braid::kernels {
 // than the range that it was in. Thread-safe: loops of several callers share
 // the workers, and a caller always works on its own loop too, so nested or
 // concurrent loops cannot deadlock.
+class ThreadPool;
+
+// On the pool's threads, or on the caller if it is null: see
+// ThreadPool::ParallelFor.
+void ParallelFor(ThreadPool* pool, size_t n, size_t grain,
+                 const std::function<void(size_t begin, size_t end)>& body);
+
+// The grain of items of `item_work` each, where less than `least_work` is not
+// worth waking a thread for.
+constexpr size_t GrainOf(size_t least_work, size_t item_work) {
+  return least_work / (item_work == 0 ? 1 : item_work) + 1;
+}
+
 class ThreadPool {
  public:
   // `num_threads` counts the calling thread: 1 means "no workers, run inline".

@@ -130,11 +130,8 @@ void Mamba3::BiasAndRotate(const float* normed, size_t ld, size_t rows,
       }
     }
   };
-  if (pool == nullptr) {
-    run(0, rows * rank);
-  } else {
-    pool->ParallelFor(rows * rank, 1 + 32768 / (heads * n), run);
-  }
+  kernels::ParallelFor(pool, rows * rank, kernels::GrainOf(32768, heads * n),
+                       run);
 }
 
 void Mamba3::GateAndMix(float* y, const float* projected, size_t rows,

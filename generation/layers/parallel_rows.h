@@ -2,7 +2,6 @@
 #ifndef BRAID_GENERATION_LAYERS_PARALLEL_ROWS_H_
 #define BRAID_GENERATION_LAYERS_PARALLEL_ROWS_H_
 
-#include <algorithm>
 #include <cstddef>
 
 #include "kernels/thread_pool.h"
@@ -19,11 +18,8 @@ void ParallelRows(kernels::ThreadPool* pool, size_t rows, size_t width,
   const auto run = [&body](size_t begin, size_t end) {
     for (size_t r = begin; r < end; ++r) body(r);
   };
-  if (pool == nullptr || rows * width < 2 * kGrain) {
-    run(0, rows);
-  } else {
-    pool->ParallelFor(rows, kGrain / std::max<size_t>(1, width) + 1, run);
-  }
+  kernels::ParallelFor(rows * width < 2 * kGrain ? nullptr : pool, rows,
+                       kernels::GrainOf(kGrain, width), run);
 }
 
 }  // namespace braid::model

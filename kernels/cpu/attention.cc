@@ -1,7 +1,6 @@
 #include "kernels/attention.h"
 
 #include <cstring>
-#include <functional>
 
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/targets.h"
@@ -72,25 +71,17 @@ namespace braid::kernels {
 namespace {
 
 HWY_EXPORT(AttendSequence);
-void For(ThreadPool* pool, size_t n,
-         const std::function<void(size_t, size_t)>& body) {
-  if (pool == nullptr) {
-    body(0, n);
-  } else {
-    pool->ParallelFor(n, 1, body);
-  }
-}
-
 }  // namespace
 
 void PackedAttention(const PackedAttentionParams& params, ThreadPool* pool) {
   if (params.heads == 0) return;
-  For(pool, params.num_sequences * params.heads, [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) {
-      HWY_DYNAMIC_DISPATCH(AttendSequence)
-      (params, i / params.heads, i % params.heads);
-    }
-  });
+  ParallelFor(pool, params.num_sequences * params.heads, 1,
+              [&](size_t begin, size_t end) {
+                for (size_t i = begin; i < end; ++i) {
+                  HWY_DYNAMIC_DISPATCH(AttendSequence)
+                  (params, i / params.heads, i % params.heads);
+                }
+              });
 }
 
 }  // namespace braid::kernels

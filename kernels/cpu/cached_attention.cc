@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cstring>
-#include <functional>
 
 #include "kernels/attention.h"
 #include "kernels/cpu/attention_block.h"
@@ -314,15 +313,6 @@ Plan MakePlan(const CachedAttentionParams& p, size_t threads) {
   return plan;
 }
 
-void For(ThreadPool* pool, size_t n,
-         const std::function<void(size_t, size_t)>& body) {
-  if (pool == nullptr) {
-    body(0, n);
-  } else {
-    pool->ParallelFor(n, 1, body);
-  }
-}
-
 }  // namespace
 
 void CachedAttention(const CachedAttentionParams& p, ThreadPool* pool) {
@@ -338,7 +328,7 @@ void CachedAttention(const CachedAttentionParams& p, ThreadPool* pool) {
   if (!plan.split) {
     // The latest tokens see the most keys: they go first, so that no thread is
     // left alone with the longest task at the end.
-    For(pool, plan.blocks * kv_heads, [&](size_t begin, size_t end) {
+    ParallelFor(pool, plan.blocks * kv_heads, 1, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
         HWY_DYNAMIC_DISPATCH(AttendBlock)
         (p, plan.Block(i % kv_heads, plan.blocks - 1 - i / kv_heads));
@@ -350,7 +340,8 @@ void CachedAttention(const CachedAttentionParams& p, ThreadPool* pool) {
   const size_t stride = PartialFloats(p);
   const size_t rows = kv_heads * plan.rows;
   float* partials = SharedScratch(plan.segments * rows * stride);
-  For(pool, plan.segments * plan.blocks * kv_heads,
+  ParallelFor(
+      pool, plan.segments * plan.blocks * kv_heads, 1,
       [&](size_t begin, size_t end) {
         for (size_t i = begin; i < end; ++i) {
           const size_t kv_head = i / plan.blocks % kv_heads;
@@ -362,14 +353,14 @@ void CachedAttention(const CachedAttentionParams& p, ThreadPool* pool) {
                           stride);
         }
       });
-  For(plan.segments * rows * stride < kInlineWork ? nullptr : pool, rows,
-      [&](size_t begin, size_t end) {
-        for (size_t i = begin; i < end; ++i) {
-          HWY_DYNAMIC_DISPATCH(MergeSegments)
-          (p, i / plan.rows, i % plan.rows, partials + i * stride,
-           rows * stride);
-        }
-      });
+  ParallelFor(plan.segments * rows * stride < kInlineWork ? nullptr : pool,
+              rows, 1, [&](size_t begin, size_t end) {
+                for (size_t i = begin; i < end; ++i) {
+                  HWY_DYNAMIC_DISPATCH(MergeSegments)
+                  (p, i / plan.rows, i % plan.rows, partials + i * stride,
+                   rows * stride);
+                }
+              });
 }
 
 }  // namespace braid::kernels

@@ -107,12 +107,8 @@ void CausalConv1d(const CausalConv1dParams& params, ThreadPool* pool) {
     (params, begin * kChannelsPerTask,
      std::min(params.channels, end * kChannelsPerTask));
   };
-  if (pool == nullptr) {
-    run(0, tasks);
-  } else {
-    pool->ParallelFor(
-        tasks, kMinTaskValues / (kChannelsPerTask * params.rows) + 1, run);
-  }
+  ParallelFor(pool, tasks,
+              GrainOf(kMinTaskValues, kChannelsPerTask * params.rows), run);
 }
 
 void ConvTapsFromHf(const float* weight, size_t channels, size_t kernel,

@@ -395,13 +395,8 @@ void DeltaRule(const DeltaRuleParams& params, ThreadPool* pool) {
       HWY_DYNAMIC_DISPATCH(DeltaRuleHead)(params, head);
     }
   };
-  if (pool == nullptr) {
-    run(0, params.value_heads);
-    return;
-  }
   const size_t work = params.tokens * params.key_dim * params.value_dim * 3;
-  pool->ParallelFor(params.value_heads,
-                    kMinTaskWork / std::max<size_t>(1, work) + 1, run);
+  ParallelFor(pool, params.value_heads, GrainOf(kMinTaskWork, work), run);
 }
 
 }  // namespace braid::kernels

@@ -191,14 +191,9 @@ void Gemm(const GemmParams& params, ThreadPool* pool) {
     }
   };
   const size_t tasks = row_blocks * column_blocks;
-  if (pool == nullptr) {
-    run(0, tasks);
-    return;
-  }
   const size_t task_work = (params.m + row_blocks - 1) / row_blocks *
                            panels_per_task * kPanelColumns * params.b->k();
-  pool->ParallelFor(tasks, kMinTaskWork / std::max<size_t>(1, task_work) + 1,
-                    run);
+  ParallelFor(pool, tasks, GrainOf(kMinTaskWork, task_work), run);
 }
 
 const char* KernelTarget() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }

@@ -1,6 +1,5 @@
 #include "kernels/norm.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -139,11 +138,7 @@ constexpr size_t kMinTaskValues = 32'768;
 template <class Params, class Rows>
 void OverRows(const Params& p, ThreadPool* pool, const Rows& rows) {
   if (p.rows == 0 || p.dim == 0) return;
-  if (pool == nullptr) {
-    rows(0, p.rows);
-  } else {
-    pool->ParallelFor(p.rows, kMinTaskValues / p.dim + 1, rows);
-  }
+  ParallelFor(pool, p.rows, GrainOf(kMinTaskValues, p.dim), rows);
 }
 
 }  // namespace

@@ -187,11 +187,7 @@ QuantizedMatrix Quantize(const float* weights, size_t n, size_t k,
       QuantizeRow(weights + r * k, r, &matrix);
     }
   };
-  if (pool == nullptr) {
-    run(0, n);
-  } else {
-    pool->ParallelFor(n, kMinTaskWeights / std::max<size_t>(1, k) + 1, run);
-  }
+  ParallelFor(pool, n, GrainOf(kMinTaskWeights, k), run);
   return matrix;
 }
 

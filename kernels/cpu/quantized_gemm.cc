@@ -353,20 +353,10 @@ void QuantizedGemms(std::span<const QuantizedGemmParams> products,
        task.panel, task.panels);
     }
   };
-  if (pool == nullptr) {
-    round(0, total_rows);
-    run(0, tasks.size());
-    return;
-  }
-  if (activations < kMinRoundingWork) {
-    round(0, total_rows);
-  } else {
-    pool->ParallelFor(total_rows, kMinRoundingWork * total_rows / activations,
-                      round);
-  }
-  const size_t task_work = work / tasks.size();
-  pool->ParallelFor(tasks.size(),
-                    kMinTaskWork / std::max<size_t>(1, task_work) + 1, run);
+  ParallelFor(activations < kMinRoundingWork ? nullptr : pool, total_rows,
+              GrainOf(kMinRoundingWork, activations / total_rows), round);
+  ParallelFor(pool, tasks.size(), GrainOf(kMinTaskWork, work / tasks.size()),
+              run);
 }
 
 void QuantizedGemm(const QuantizedGemmParams& params, ThreadPool* pool) {

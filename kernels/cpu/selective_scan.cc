@@ -137,13 +137,9 @@ void SelectiveScan(const SelectiveScanParams& params, ThreadPool* pool) {
        std::min(params.channels, (task + 1) * kChannelsPerTask));
     }
   };
-  if (pool == nullptr) {
-    run(0, tasks);
-  } else {
-    const size_t work = kChannelsPerTask * params.tokens *
-                        std::max<size_t>(1, params.state_dim);
-    pool->ParallelFor(tasks, kMinTaskWork / work + 1, run);
-  }
+  const size_t work =
+      kChannelsPerTask * params.tokens * std::max<size_t>(1, params.state_dim);
+  ParallelFor(pool, tasks, GrainOf(kMinTaskWork, work), run);
 }
 
 }  // namespace braid::kernels

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <functional>
 #include <memory>
 
 #include "kernels/cpu/scratch.h"
@@ -238,15 +237,6 @@ constexpr size_t kPiecesAtOnce = 64;
 // Fewer multiply-adds than this are not worth waking a thread for.
 constexpr size_t kMinTaskWork = 100'000;
 
-void For(ThreadPool* pool, size_t n, size_t work,
-         const std::function<void(size_t, size_t)>& body) {
-  if (pool == nullptr) {
-    body(0, n);
-  } else {
-    pool->ParallelFor(n, kMinTaskWork / std::max<size_t>(1, work) + 1, body);
-  }
-}
-
 // Where the shared part of piece `i` of a pass over pieces [first, ...) lies.
 // The first piece of a call works on the open chunk in the state itself.
 class SharedChunks {
@@ -319,26 +309,28 @@ void Ssd(const SsdParams& params, ThreadPool* pool) {
   for (size_t first = 0; first < pieces; first += kPiecesAtOnce) {
     const size_t count = std::min(kPiecesAtOnce, pieces - first);
     const size_t rows = std::min(params.tokens * shape.rank, count * kSsdChunk);
-    For(pool, shape.groups * count, rows / count * kSsdChunk * shape.state_dim,
-        [&](size_t begin, size_t end) {
-          for (size_t i = begin; i < end; ++i) {
-            const size_t group = i / count;
-            HWY_DYNAMIC_DISPATCH(SsdGroupPiece)
-            (params, ssd::PieceOf(params, first + i % count), group,
-             shared.at(group, first, i % count));
-          }
-        });
-    For(pool, shape.heads, rows * shape.head_dim * 2 * shape.state_dim,
-        [&](size_t begin, size_t end) {
-          for (size_t head = begin; head < end; ++head) {
-            const size_t group = head / (shape.heads / shape.groups);
-            for (size_t i = 0; i < count; ++i) {
-              HWY_DYNAMIC_DISPATCH(SsdHeadPiece)
-              (params, ssd::PieceOf(params, first + i), head,
-               shared.at(group, first, i));
-            }
-          }
-        });
+    const size_t group_work = rows / count * kSsdChunk * shape.state_dim;
+    ParallelFor(pool, shape.groups * count, GrainOf(kMinTaskWork, group_work),
+                [&](size_t begin, size_t end) {
+                  for (size_t i = begin; i < end; ++i) {
+                    const size_t group = i / count;
+                    HWY_DYNAMIC_DISPATCH(SsdGroupPiece)
+                    (params, ssd::PieceOf(params, first + i % count), group,
+                     shared.at(group, first, i % count));
+                  }
+                });
+    const size_t head_work = rows * shape.head_dim * 2 * shape.state_dim;
+    ParallelFor(pool, shape.heads, GrainOf(kMinTaskWork, head_work),
+                [&](size_t begin, size_t end) {
+                  for (size_t head = begin; head < end; ++head) {
+                    const size_t group = head / (shape.heads / shape.groups);
+                    for (size_t i = 0; i < count; ++i) {
+                      HWY_DYNAMIC_DISPATCH(SsdHeadPiece)
+                      (params, ssd::PieceOf(params, first + i), head,
+                       shared.at(group, first, i));
+                    }
+                  }
+                });
     shared.Keep(first, count - 1);
   }
 }

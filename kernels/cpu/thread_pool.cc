@@ -151,6 +151,15 @@ ThreadPool::~ThreadPool() {
   for (std::thread& thread : state_->threads) thread.join();
 }
 
+void ParallelFor(ThreadPool* pool, size_t n, size_t grain,
+                 const std::function<void(size_t begin, size_t end)>& body) {
+  if (pool != nullptr) {
+    pool->ParallelFor(n, grain, body);
+  } else if (n > 0) {
+    body(0, n);
+  }
+}
+
 void ThreadPool::ParallelFor(
     size_t n, size_t grain,
     const std::function<void(size_t begin, size_t end)>& body) {
