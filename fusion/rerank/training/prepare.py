@@ -11,7 +11,15 @@ passages that hold one of the answers (they may be right as well). Only the
 training part of the set is read: `train_corpus`, `train_queries`,
 `train_qrels`; its articles are others than those of the evaluation part.
 
-GROUPS.npz holds token ids, so that it is small: about 2 MB for 11,877
+Two more kinds of passages come from the right one, as in a cloze test:
+  - without the sentences that hold the answer, it does not answer the question
+    any more: a negative that only the answer's absence tells from the positive;
+  - one of its other sentences, taken out, is a query that is no question, and
+    what is left is the passage for it (the inverse cloze task: Lee, Chang and
+    Toutanova, "Latent Retrieval for Weakly Supervised Open Domain Question
+    Answering", 2019, section 4).
+
+GROUPS.npz holds token ids, so that it is small: about 5 MB for 11,877
 questions.
 """
 
@@ -20,6 +28,7 @@ import gzip
 import json
 import os
 import random
+import re
 
 import numpy
 from tokenizers import Tokenizer
@@ -28,6 +37,8 @@ SEED = 20
 NEGATIVES = 40           # candidates kept for each question, hardest first
 MAX_QUERY_TOKENS = 96    # as CrossEncoderOptions
 MAX_PASSAGE_TOKENS = 252
+MIN_SENTENCES = 3        # of a passage that one is taken out of
+MIN_WORDS = 8            # of a sentence that becomes a query
 
 
 def read_lines(path):
@@ -78,15 +89,41 @@ def interleave(*lists):
         yield item
 
 
+def sentences_of(text):
+  return re.split(r"(?<=[.!?])\s+(?=[\"'(]?[A-Z0-9])", text)
+
+
+def without_answer(sentences, answers):
+  """The text without every sentence that holds an answer, or None."""
+  left = [s for s in sentences if not any(a in s.lower() for a in answers)]
+  if not left or len(left) == len(sentences):
+    return None
+  return " ".join(left)
+
+
+def cloze(sentences, answers):
+  """A sentence without an answer and the text around it, or None."""
+  able = [i for i, s in enumerate(sentences)
+          if len(s.split()) >= MIN_WORDS
+          and not any(a in s.lower() for a in answers)]
+  if len(sentences) < MIN_SENTENCES or not able:
+    return None
+  taken = random.choice(able)
+  rest = [s for i, s in enumerate(sentences) if i != taken]
+  return sentences[taken], " ".join(rest)
+
+
 def make_groups(squad, runs, model, out):
   random.seed(SEED)
   tokenizer = Tokenizer.from_file(os.path.join(model, "tokenizer.json"))
   tokenizer.no_truncation()
   tokenizer.no_padding()
-  documents = {}
+  documents, titles, sentences = {}, {}, {}
   for line in read_lines(os.path.join(squad, "train_corpus.jsonl.gz")):
     title, text = line.get("title", ""), line["text"]
-    documents[line["_id"]] = f"{title}. {text}" if title else text
+    titles[line["_id"]] = f"{title}. " if title else ""
+    documents[line["_id"]] = titles[line["_id"]] + text
+    sentences[line["_id"]] = sentences_of(text)
   numbers = {document: i for i, document in enumerate(documents)}
   qrels = read_qrels(os.path.join(squad, "train_qrels.tsv"))
   bm25 = read_run(runs + ".bm25")
@@ -97,6 +134,7 @@ def make_groups(squad, runs, model, out):
 
   passages = [encode(text, MAX_PASSAGE_TOKENS) for text in documents.values()]
   queries, positives, negatives = [], [], []
+  unanswering, cloze_queries, cloze_passages = [], [], []
   for line in read_lines(os.path.join(squad, "train_queries.jsonl.gz")):
     relevant = qrels.get(line["_id"], set())
     if not relevant:
@@ -111,21 +149,32 @@ def make_groups(squad, runs, model, out):
     if len(hard) < NEGATIVES:
       continue
     queries.append(encode(line["text"], MAX_QUERY_TOKENS))
-    positives.append(numbers[random.choice(sorted(relevant))])
+    positive = random.choice(sorted(relevant))
+    positives.append(numbers[positive])
     negatives.append(hard)
+    parts, title = sentences[positive], titles[positive]
+    left = without_answer(parts, answers)
+    unanswering.append(encode(title + left, MAX_PASSAGE_TOKENS) if left else [])
+    query, rest = cloze(parts, answers) or ("", "")
+    cloze_queries.append(encode(query, MAX_QUERY_TOKENS))
+    cloze_passages.append(encode(title + rest, MAX_PASSAGE_TOKENS) if rest else [])
 
   def pack(rows):
     offsets = numpy.cumsum([0] + [len(row) for row in rows], dtype=numpy.int64)
     return numpy.array([t for row in rows for t in row], numpy.uint16), offsets
 
-  query_ids, query_offsets = pack(queries)
-  passage_ids, passage_offsets = pack(passages)
+  texts = {"query": queries, "passage": passages, "unanswering": unanswering,
+           "cloze_query": cloze_queries, "cloze_passage": cloze_passages}
+  packed = {}
+  for name, rows in texts.items():
+    packed[name + "_ids"], packed[name + "_offsets"] = pack(rows)
   numpy.savez_compressed(
-      out, query_ids=query_ids, query_offsets=query_offsets,
-      passage_ids=passage_ids, passage_offsets=passage_offsets,
+      out, **packed,
       positives=numpy.array(positives, numpy.uint16),
       negatives=numpy.array(negatives, numpy.uint16))
-  print(f"{len(queries)} groups, {len(passages)} passages")
+  print(f"{len(queries)} groups, {len(passages)} passages, "
+        f"{sum(map(bool, unanswering))} without their answer, "
+        f"{sum(map(bool, cloze_queries))} cloze queries")
 
 
 def main():
