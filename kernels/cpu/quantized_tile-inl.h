@@ -159,7 +159,16 @@ HWY_NOINLINE void QuantizedTile(const QuantizedTileArgs& t) {
   }
   const uint8_t* codes = t.codes;
   const int8_t* a = t.a;
+  // From here on, what lies ahead are the next kPanels panels.
+  const uint8_t* const near_end = t.codes + t.codes_stride - kFetchAhead;
   for (size_t g = 0; g < t.groups; ++g) {
+    if constexpr (kRows <= kFlatRows) {
+      BRAID_UNROLL
+      for (size_t p = 0; p < kPanels; ++p) {
+        __builtin_prefetch(
+            t.scales + (kPanels + p) * t.scales_stride + g * kColumns, 0, 3);
+      }
+    }
     VI32 products[kRows][kVectors];
     BRAID_UNROLL
     for (size_t r = 0; r < kRows; ++r) {
@@ -178,9 +187,12 @@ HWY_NOINLINE void QuantizedTile(const QuantizedTileArgs& t) {
         VU8 weights[kVectors];
         if constexpr (kRows <= kFlatRows) {
           // Memory is slower than the arithmetic of so few rows.
+          const size_t ahead =
+              codes < near_end ? kFetchAhead
+                               : kFetchAhead + (kPanels - 1) * t.codes_stride;
           BRAID_UNROLL
           for (size_t p = 0; p < kPanels && part == 0; ++p) {
-            __builtin_prefetch(codes + p * t.codes_stride + kFetchAhead, 0, 3);
+            __builtin_prefetch(codes + p * t.codes_stride + ahead, 0, 3);
           }
         }
         BRAID_UNROLL
