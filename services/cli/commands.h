@@ -19,6 +19,7 @@ void AddBench(CLI::App& app, CommonOptions* common, Action* action);
 void AddModel(CLI::App& app, CommonOptions* common, Action* action);
 // Adds `fetch` to the verb `model`.
 void AddModelFetch(CLI::App* model, CommonOptions* common, Action* action);
+void AddModelCompare(CLI::App* model, CommonOptions* common, Action* action);
 void AddModelQuantize(CLI::App* model, CommonOptions* common, Action* action);
 void AddBackup(CLI::App& app, CommonOptions* common, Action* action);
 void AddRestore(CLI::App& app, CommonOptions* common, Action* action);

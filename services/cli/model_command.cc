@@ -146,10 +146,12 @@ void Register(CLI::App* verb, CommonOptions* common, Action* action,
 
 void AddModel(CLI::App& app, CommonOptions* common, Action* action) {
   CLI::App* verb = app.add_subcommand(
-      "model", "Fetch, look at, check and quantise a model's checkpoint");
+      "model",
+      "Fetch, look at, check, quantise and compare checkpoints of models");
   verb->require_subcommand(1);
   AddModelFetch(verb, common, action);
   AddModelQuantize(verb, common, action);
+  AddModelCompare(verb, common, action);
   Register(
       verb->add_subcommand("inspect",
                            "Say what a checkpoint is and what it will cost, "
