@@ -39,7 +39,9 @@ struct Limits {
   // many as are found.
   int32_t max_passages_per_document = 2;
   // Passages that the reranker looks at, where there is one.
-  int32_t rerank_depth = 16;
+  int32_t default_search_rerank_depth = 0;
+  int32_t default_answer_rerank_depth = 16;
+  int32_t max_rerank_depth = 200;
   // An answer is refused when a reranker gives no passage this probability;
   // unless the request says otherwise.
   double default_min_relevance = 0;

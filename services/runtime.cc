@@ -75,7 +75,8 @@ retrieval::ParserPoolOptions ParserOptionsOf(const Config& config) {
   return options;
 }
 
-absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const Config& config) {
+absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
+    const Config& config, const EncoderWrap& wrap) {
   const absl::StatusOr<Roles> roles = RolesOf(config);
   if (!roles.ok()) return roles.status();
   const bool extracts = roles->generation && config.model_directory.empty();
@@ -88,6 +89,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const Config& config) {
         Threads(config));
     if (!encoder.ok()) return encoder.status();
     parts.encoder = *std::move(encoder);
+    if (wrap) parts.encoder = wrap(std::move(parts.encoder));
   }
   if (roles->retrieval) {
     absl::Status status = AddRetrieval(config, &parts);
@@ -132,7 +134,8 @@ absl::StatusOr<std::shared_ptr<retrieval::IngestPipeline>> Runtime::Pipeline(
     return absl::FailedPreconditionError(absl::StrCat(
         "collection ", collection, " holds vectors of the encoder `",
         config->encoder, "`, and this server runs `", encoder_->fingerprint(),
-        "`"));
+        "`: set encoder_directory and encoder_weights to what it was filled "
+        "with, or fill another collection"));
   }
   std::vector<std::shared_ptr<retrieval::IngestPipeline>> idle;
   absl::MutexLock lock(&mutex_);

@@ -3,6 +3,7 @@
 #define BRAID_SERVICES_RUNTIME_H_
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,7 +36,12 @@ class Runtime {
   // What the configuration's roles need: for retrieval the encoder (and the
   // reranker, if there is one), the parser worker and the data directory; for
   // generation the model, or the encoder, which extracted answers need.
-  static absl::StatusOr<std::unique_ptr<Runtime>> Create(const Config& config);
+  // `wrap` is given the encoder and gives back what is used in its place; for
+  // measurements.
+  using EncoderWrap = std::function<std::unique_ptr<retrieval::Encoder>(
+      std::unique_ptr<retrieval::Encoder>)>;
+  static absl::StatusOr<std::unique_ptr<Runtime>> Create(
+      const Config& config, const EncoderWrap& wrap = nullptr);
   // From objects made elsewhere. All roles need `encoder`, `backend` and
   // `answerer`, and `parser` where a pipeline will be asked for; the others may
   // be null.

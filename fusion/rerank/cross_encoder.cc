@@ -132,24 +132,38 @@ absl::StatusOr<std::vector<int32_t>> CrossEncoder::Tokenize(
   return std::move(encoding->ids);
 }
 
-absl::Status CrossEncoder::Append(const std::vector<int32_t>& query,
-                                  const RerankInput& input,
-                                  Batch* batch) const {
-  const std::string passage = input.title.empty()
-                                  ? std::string(input.text)
-                                  : absl::StrCat(input.title, ". ", input.text);
-  const auto ids = Tokenize(
-      passage, options_.max_pair_tokens - kSpecialTokens - query.size());
-  if (!ids.ok()) return ids.status();
+absl::StatusOr<std::vector<std::vector<int32_t>>>
+CrossEncoder::TokenizePassages(absl::Span<const RerankInput> inputs,
+                               size_t max_tokens) const {
+  std::vector<std::vector<int32_t>> all(inputs.size());
+  std::vector<absl::Status> statuses(inputs.size());
+  pool_->ParallelFor(inputs.size(), 1, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const auto& [title, text] = inputs[i];
+      auto ids = Tokenize(
+          title.empty() ? std::string(text) : absl::StrCat(title, ". ", text),
+          max_tokens);
+      statuses[i] = ids.status();
+      if (ids.ok()) all[i] = *std::move(ids);
+    }
+  });
+  for (const absl::Status& status : statuses) {
+    if (!status.ok()) return status;
+  }
+  return all;
+}
+
+void CrossEncoder::Append(const std::vector<int32_t>& query,
+                          const std::vector<int32_t>& passage,
+                          Batch* batch) const {
   batch->ids.push_back(cls_);
   batch->ids.insert(batch->ids.end(), query.begin(), query.end());
   batch->ids.push_back(sep_);
   batch->types.resize(batch->ids.size(), 0);
-  batch->ids.insert(batch->ids.end(), ids->begin(), ids->end());
+  batch->ids.insert(batch->ids.end(), passage.begin(), passage.end());
   batch->ids.push_back(sep_);
   batch->types.resize(batch->ids.size(), 1);
   batch->offsets.push_back(batch->ids.size());
-  return absl::OkStatus();
 }
 
 absl::Status CrossEncoder::Run(const Batch& batch,
@@ -196,6 +210,9 @@ absl::StatusOr<std::vector<float>> CrossEncoder::Score(
     std::stop_token stop) const {
   const auto query_ids = Tokenize(query, options_.max_query_tokens);
   if (!query_ids.ok()) return query_ids.status();
+  const auto passages = TokenizePassages(
+      inputs, options_.max_pair_tokens - kSpecialTokens - query_ids->size());
+  if (!passages.ok()) return passages.status();
   std::vector<float> logits;
   logits.reserve(inputs.size());
   model::BertModel::Workspace workspace;
@@ -206,11 +223,7 @@ absl::StatusOr<std::vector<float>> CrossEncoder::Score(
     const auto start = std::chrono::steady_clock::now();
     Batch batch;
     while (next < inputs.size() && batch.ids.size() < kBatchTokens) {
-      if (absl::Status status = Append(*query_ids, inputs[next], &batch);
-          !status.ok()) {
-        return status;
-      }
-      ++next;
+      Append(*query_ids, (*passages)[next++], &batch);
     }
     const auto tokens = static_cast<double>(batch.ids.size());
     if (per_token * tokens > deadline - start) break;

@@ -64,8 +64,10 @@ class CrossEncoder : public Reranker {
   absl::Status ReadSpecialTokens(const std::string& path);
   absl::StatusOr<std::vector<int32_t>> Tokenize(absl::string_view text,
                                                 size_t max_tokens) const;
-  absl::Status Append(const std::vector<int32_t>& query,
-                      const RerankInput& input, Batch* batch) const;
+  absl::StatusOr<std::vector<std::vector<int32_t>>> TokenizePassages(
+      absl::Span<const RerankInput> inputs, size_t max_tokens) const;
+  void Append(const std::vector<int32_t>& query,
+              const std::vector<int32_t>& passage, Batch* batch) const;
   absl::Status Run(const Batch& batch, model::BertModel::Workspace* workspace,
                    std::vector<float>* logits) const;
 

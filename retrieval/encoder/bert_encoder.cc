@@ -104,7 +104,9 @@ absl::StatusOr<std::unique_ptr<BertEncoder>> BertEncoder::Load(
   absl::StatusOr<std::string> fingerprint = EncoderFingerprint(
       encoder->model_->checkpoint(), tokenizer_path, settings);
   if (!fingerprint.ok()) return fingerprint.status();
-  encoder->fingerprint_ = *std::move(fingerprint);
+  const int bits = encoder->model_->weight_bits();
+  encoder->fingerprint_ =
+      absl::StrCat("bert-", bits == 32 ? "f" : "int", bits, ":", *fingerprint);
   return encoder;
 }
 

@@ -24,10 +24,12 @@ struct BenchSearchOptions {
 };
 
 // Latency of RetrievalService.Search through the in-process channel, question
-// embedding included, warm: both legs, each leg alone (the three interleaved,
-// query by query); throughput with 1 and 2 callers; and the floors: Tantivy,
-// FAISS (flat and HNSW) and the encoder called alone on the same queries. Keeps
-// its index in the data directory of `config`, a temporary one if it is empty.
+// embedding included, warm: both legs, each leg alone, both with the question
+// embedded beforehand and, where there is a reranker, both and reranked (all
+// interleaved, query by query); throughput with 1 and 2 callers; and the
+// floors: Tantivy, FAISS (flat and HNSW) and the encoder called alone on the
+// same queries. Keeps its index in the data directory of `config`, a temporary
+// one if it is empty.
 absl::StatusOr<Json> BenchSearch(Config config,
                                  const BenchSearchOptions& options,
                                  const ProgressSink& progress,
@@ -129,6 +131,12 @@ struct BenchAttentionOptions {
 absl::StatusOr<Json> BenchAttention(const BenchAttentionOptions& options,
                                     int threads, const JsonSink& row,
                                     std::stop_token stop);
+
+// Every other kernel of the generator and the encoder alone, on a shape of a
+// model: time, rate, and the share of what memory or arithmetic allows,
+// whichever bounds.
+absl::StatusOr<Json> BenchKernels(int threads, const JsonSink& row,
+                                  std::stop_token stop);
 
 }  // namespace braid::services
 

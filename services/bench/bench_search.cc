@@ -13,6 +13,7 @@
 #include "services/bench/bench.h"
 #include "services/bench/bench_queries.h"
 #include "services/bench/machine.h"
+#include "services/bench/remembering_encoder.h"
 #include "services/bench/search_floors.h"
 #include "services/eval/beir.h"
 #include "services/eval/temporary_directory.h"
@@ -26,14 +27,17 @@ constexpr size_t kCandidates = 100;  // the service's default
 
 using Stub = v1::RetrievalService::Stub;
 
-// The three ways each query is asked.
-enum Way { kBoth, kBm25Alone, kDenseAlone, kWays };
+// The ways each query is asked.
+enum Way { kBoth, kBm25Alone, kDenseAlone, kEmbedded, kReranked, kWays };
 
 v1::SearchRequest Request(const std::string& collection,
-                          const std::string& query, Way way) {
+                          const std::string& query, Way way,
+                          int32_t rerank_depth = 0) {
   v1::SearchRequest request;
   request.set_collection(absl::StrCat("collections/", collection));
   request.set_query(query);
+  request.mutable_fusion()->set_rerank_depth(way == kReranked ? rerank_depth
+                                                              : 0);
   if (way == kBm25Alone) request.add_legs(v1::LEG_BM25);
   if (way == kDenseAlone) request.add_legs(v1::LEG_DENSE);
   return request;
@@ -63,7 +67,8 @@ absl::StatusOr<double> Search(Stub& stub, const v1::SearchRequest& request) {
 // else the machine does meets all of them alike.
 absl::StatusOr<std::vector<std::vector<double>>> MeasureLatency(
     Stub& stub, const std::string& collection,
-    const std::vector<std::string>& queries, const ProgressSink& progress,
+    const std::vector<std::string>& queries, int32_t rerank_depth,
+    RememberingEncoder* encoder, const ProgressSink& progress,
     const std::stop_token& stop) {
   std::vector<std::vector<double>> times(kWays);
   const size_t warm_up = std::min(queries.size(), kWarmUpQueries);
@@ -72,8 +77,11 @@ absl::StatusOr<std::vector<std::vector<double>>> MeasureLatency(
     const std::string& query = queries[i < warm_up ? i : i - warm_up];
     for (size_t turn = 0; turn < kWays; ++turn) {
       const Way way = static_cast<Way>((i + turn) % kWays);
+      if (way == kReranked && rerank_depth == 0) continue;
+      encoder->set_recalls(way == kEmbedded);
       const absl::StatusOr<double> elapsed =
-          Search(stub, Request(collection, query, way));
+          Search(stub, Request(collection, query, way, rerank_depth));
+      encoder->set_recalls(false);
       if (!elapsed.ok()) return elapsed.status();
       if (i >= warm_up) times[way].push_back(*elapsed);
     }
@@ -143,7 +151,13 @@ absl::StatusOr<Json> BenchSearch(Config config,
     temporary.emplace(*std::move(created));
     config.data_directory = temporary->path();
   }
-  absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create(config);
+  RememberingEncoder* encoder = nullptr;  // the runtime's
+  absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create(
+      config, [&encoder](std::unique_ptr<retrieval::Encoder> real) {
+        auto wrapped = std::make_unique<RememberingEncoder>(std::move(real));
+        encoder = wrapped.get();
+        return wrapped;
+      });
   if (!runtime.ok()) return runtime.status();
   const std::string collection = EvalCollection(options.dataset);
   const absl::StatusOr<IndexReport> index =
@@ -156,7 +170,14 @@ absl::StatusOr<Json> BenchSearch(Config config,
       v1::RetrievalService::NewStub((*server)->InProcessChannel());
 
   const Json machine = DescribeMachine(config.threads);
-  const auto times = MeasureLatency(*stub, collection, queries, progress, stop);
+  if (absl::Status status = encoder->Remember(queries); !status.ok()) {
+    return status;
+  }
+  const int32_t rerank_depth = (*runtime)->reranker() == nullptr
+                                   ? 0
+                                   : config.limits.default_answer_rerank_depth;
+  const auto times = MeasureLatency(*stub, collection, queries, rerank_depth,
+                                    encoder, progress, stop);
   if (!times.ok()) return times.status();
   Json per_second = Json::object();
   for (const int callers : {1, 2}) {
@@ -181,6 +202,15 @@ absl::StatusOr<Json> BenchSearch(Config config,
                  {"queries", queries.size()}};
   report.update(leg(kBoth));
   report["legs"] = {{"bm25", leg(kBm25Alone)}, {"dense", leg(kDenseAlone)}};
+  report["embedded_before"] = leg(kEmbedded);
+  report["embedded_before_to_raw"] =
+      report["embedded_before"]["p50_ms"].get<double>() /
+      ((*floors)["tantivy"]["p50"].get<double>() +
+       (*floors)["faiss_hnsw"]["p50"].get<double>());
+  if (rerank_depth > 0) {
+    report["reranked"] = leg(kReranked);
+    report["reranked"]["depth"] = rerank_depth;
+  }
   const double slower =
       std::max(report["legs"]["bm25"]["p50_ms"].get<double>(),
                report["legs"]["dense"]["p50_ms"].get<double>());

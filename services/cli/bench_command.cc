@@ -1,4 +1,4 @@
-// `braid bench search|dense|encode|ingest|load|generate|attention`.
+// `braid bench search|dense|encode|ingest|load|generate|attention|kernels`.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
@@ -292,6 +292,27 @@ void AddAttentionBench(CLI::App* bench, CommonOptions* common, Action* action) {
   });
 }
 
+void AddKernelsBench(CLI::App* bench, CommonOptions* common, Action* action) {
+  CLI::App* verb = bench->add_subcommand(
+      "kernels", "Each kernel alone, beside what memory and arithmetic allow");
+  verb->add_option("--threads", common->threads,
+                   "Arithmetic threads (default: all cores)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
+  AddBasicFlags(verb, common);
+  verb->callback([action] {
+    *action = ToAction(
+        [](Config config, const ProgressSink&, const Context& context) {
+          return BenchKernels(
+              config.threads,
+              [&context](const Json& row) {
+                if (context.options.json) PrintJsonLine(row);
+              },
+              context.signals->token());
+        });
+  });
+}
+
 }  // namespace
 
 void AddBench(CLI::App& app, CommonOptions* common, Action* action) {
@@ -305,6 +326,7 @@ void AddBench(CLI::App& app, CommonOptions* common, Action* action) {
   AddIngestBench(bench, common, action);
   AddGenerateBench(bench, common, action);
   AddAttentionBench(bench, common, action);
+  AddKernelsBench(bench, common, action);
 }
 
 }  // namespace braid::services::cli

@@ -41,6 +41,10 @@ void FusionFlags::Add(CLI::App* verb) {
   verb->add_option("--dense-weight", dense_weight,
                    "Weight of dense search in the fusion (default: 1)")
       ->check(CLI::NonNegativeNumber);
+  verb->add_option("--rerank-depth", rerank_depth,
+                   "Where the server has a reranker: so many of the first "
+                   "passages it reorders, 0 for none")
+      ->check(CLI::Range(0, 1000));
 }
 
 void FusionFlags::Apply(v1::FusionOptions* fusion) const {
@@ -51,6 +55,7 @@ void FusionFlags::Apply(v1::FusionOptions* fusion) const {
   fusion->set_rrf_k(rrf_k);
   if (bm25_weight.has_value()) fusion->set_bm25_weight(*bm25_weight);
   if (dense_weight.has_value()) fusion->set_dense_weight(*dense_weight);
+  if (rerank_depth.has_value()) fusion->set_rerank_depth(*rerank_depth);
 }
 
 Json PassagesToJson(const PassageList& passages) {

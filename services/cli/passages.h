@@ -21,6 +21,7 @@ struct FusionFlags {
   uint32_t rrf_k = 0;
   std::optional<double> bm25_weight;
   std::optional<double> dense_weight;
+  std::optional<int32_t> rerank_depth;
 
   void Add(CLI::App* verb);
   void Apply(v1::FusionOptions* fusion) const;

@@ -125,7 +125,7 @@ absl::Status RunQuery(Runtime& runtime, const std::string& collection,
   search.top_k = 2 * options.leg_limit;
   search.merge_near_duplicates = false;
   search.rerank_depth =
-      static_cast<size_t>(runtime.config().limits.rerank_depth);
+      static_cast<size_t>(runtime.config().limits.default_answer_rerank_depth);
   search.multi_hop = options.multi_hop;
   const absl::Time start = absl::Now();
   const absl::StatusOr<PipelineResult> result =

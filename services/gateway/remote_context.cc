@@ -39,6 +39,7 @@ v1::BuildContextRequest ToProto(const ContextQuery& query) {
   fusion->set_rrf_k(query.search.rrf_k);
   fusion->set_bm25_weight(query.search.bm25_weight);
   fusion->set_dense_weight(query.search.dense_weight);
+  fusion->set_rerank_depth(static_cast<int32_t>(query.search.rerank_depth));
   return proto;
 }
 

@@ -34,7 +34,7 @@ class SearchRun {
   SearchRun(retrieval::RetrievalBackend& backend,
             const fusion::Reranker* reranker, const PipelineQuery& query)
       : backend_(backend),
-        reranker_(reranker),
+        reranker_(query.rerank_depth == 0 ? nullptr : reranker),
         query_(query),
         clock_(query.begin.value_or(StageClock::Clock::now())) {}
 

@@ -42,7 +42,7 @@ struct PipelineQuery {
   // Of one document at most so many while there are candidates of others; 0: no
   // such share. Where others are too few, the best of the rest fill the places.
   size_t max_per_document = 0;
-  // Passages that a reranker looks at, of the fused order's first.
+  // Passages that a reranker looks at, of the fused order's first; 0: none.
   size_t rerank_depth = 16;
   // Texts of the passages together; those past it are left out and `fetch` is
   // named in `degraded`.

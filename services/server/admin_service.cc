@@ -39,6 +39,9 @@ absl::Status GetInfo(const Call& call, const v1::GetServerInfoRequest&,
   if (runtime.generator() != nullptr) {
     response->set_model(runtime.generator()->name());
   }
+  if (runtime.reranker() != nullptr) {
+    response->set_reranker(runtime.reranker()->name());
+  }
   response->set_uptime_seconds(
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
                                 SteadyTime::clock::now() - runtime.start_time())

@@ -13,9 +13,14 @@ namespace {
 constexpr double kMaxScore = std::numeric_limits<double>::max();
 
 // Fills the fusion part of `query`.
-void ParseFusion(const v1::FusionOptions& fusion, RequestChecker* check,
-                 PipelineQuery* query) {
+void ParseFusion(const v1::FusionOptions& fusion, int32_t default_rerank_depth,
+                 RequestChecker* check, PipelineQuery* query) {
   const Limits& limits = check->limits();
+  query->rerank_depth = static_cast<size_t>(
+      fusion.has_rerank_depth()
+          ? check->Number("fusion.rerank_depth", fusion.rerank_depth(), 0,
+                          limits.max_rerank_depth)
+          : default_rerank_depth);
   query->rrf_k = check->Count("fusion.rrf_k", fusion.rrf_k(),
                               limits.default_rrf_k, limits.max_rrf_k);
   switch (fusion.method()) {
@@ -85,10 +90,10 @@ generation::SamplingParams ParseSampling(const v1::SamplingOptions& sampling,
   params.seed = sampling.seed();
   return params;
 }
-// The top_k of a request that is not a plain search has other bounds.
+// What is not a plain search has other bounds and defaults.
 PipelineQuery ParseSearch(const v1::SearchRequest& request,
                           uint32_t default_top_k, uint32_t max_top_k,
-                          RequestChecker* check) {
+                          int32_t default_rerank_depth, RequestChecker* check) {
   const Limits& limits = check->limits();
   PipelineQuery query;
   query.query.collection =
@@ -105,10 +110,9 @@ PipelineQuery ParseSearch(const v1::SearchRequest& request,
                    limits.max_candidates_per_leg));
   query.query.wait_for_sequence = request.wait_for_sequence();
   query.max_passage_bytes = limits.max_passage_bytes;
-  query.rerank_depth = static_cast<size_t>(limits.rerank_depth);
   query.multi_hop = request.multi_hop();
   ParseLegs(request, check, &query.query);
-  ParseFusion(request.fusion(), check, &query);
+  ParseFusion(request.fusion(), default_rerank_depth, check, &query);
   return query;
 }
 
@@ -118,7 +122,8 @@ absl::StatusOr<PipelineQuery> Parse(const v1::SearchRequest& request,
                                     const Limits& limits) {
   RequestChecker check(limits);
   PipelineQuery query =
-      ParseSearch(request, limits.default_top_k, limits.max_top_k, &check);
+      ParseSearch(request, limits.default_top_k, limits.max_top_k,
+                  limits.default_search_rerank_depth, &check);
   if (absl::Status status = check.status(); !status.ok()) return status;
   return query;
 }
@@ -128,7 +133,8 @@ absl::StatusOr<ContextQuery> Parse(const v1::BuildContextRequest& request,
   RequestChecker check(limits, "search.");
   ContextQuery query;
   query.search = ParseSearch(request.search(), limits.default_answer_passages,
-                             limits.max_answer_passages, &check);
+                             limits.max_answer_passages,
+                             limits.default_answer_rerank_depth, &check);
   query.search.max_per_document =
       static_cast<size_t>(limits.max_passages_per_document);
   check.SetPrefix("");
@@ -156,7 +162,6 @@ absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,
       std::max<size_t>(search.top_k, limits.default_candidates_per_leg);
   search.query.wait_for_sequence = request.wait_for_sequence();
   search.max_passage_bytes = limits.max_passage_bytes;
-  search.rerank_depth = static_cast<size_t>(limits.rerank_depth);
   search.max_per_document =
       static_cast<size_t>(limits.max_passages_per_document);
   search.multi_hop = request.multi_hop();
@@ -171,7 +176,8 @@ absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,
           ? check.Number("min_relevance", request.min_relevance(), 0, 1)
           : limits.default_min_relevance;
   query.sampling = ParseSampling(request.sampling(), &check);
-  ParseFusion(request.fusion(), &check, &search);
+  ParseFusion(request.fusion(), limits.default_answer_rerank_depth, &check,
+              &search);
   if (absl::Status status = check.status(); !status.ok()) return status;
   return query;
 }

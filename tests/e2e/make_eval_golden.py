@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes data/eval_golden.json: what trec_eval (through pytrec_eval) says of the
-runs that `braid eval --dataset tests/data/beir --run-out RUN` wrote.
+runs that `braid eval --dataset tests/data/beir --run-out RUN` wrote with
+BRAID_ENCODER_WEIGHTS=f32.
 
   python3 make_eval_golden.py RUN ../data/beir/qrels/test.tsv > data/eval_golden.json
 

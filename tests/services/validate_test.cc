@@ -157,6 +157,16 @@ TEST(Validate, Search) {
        "fusion.rrf_k"},
       {"rrf_k UINT_MAX", [](R* r) { r->mutable_fusion()->set_rrf_k(UINT_MAX); },
        "fusion.rrf_k"},
+      {"rerank_depth none",
+       [](R* r) { r->mutable_fusion()->set_rerank_depth(0); }, ""},
+      {"rerank_depth max",
+       [](R* r) { r->mutable_fusion()->set_rerank_depth(200); }, ""},
+      {"rerank_depth max+1",
+       [](R* r) { r->mutable_fusion()->set_rerank_depth(201); },
+       "fusion.rerank_depth"},
+      {"rerank_depth -1",
+       [](R* r) { r->mutable_fusion()->set_rerank_depth(-1); },
+       "fusion.rerank_depth"},
       {"fusion method 99",
        [](R* r) {
          r->mutable_fusion()->set_method(static_cast<v1::FusionMethod>(99));
