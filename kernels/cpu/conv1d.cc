@@ -1,6 +1,5 @@
 #include "kernels/conv1d.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "kernels/cpu/targets.h"
@@ -19,66 +18,65 @@ namespace HWY_NAMESPACE {
 
 constexpr size_t kMaxKernel = 16;
 
-// One vector of channels of one row: in[0] to in[kernel - 1] are the inputs,
-// oldest first, then come the taps and, if `biased`, the bias.
-struct ConvOp {
-  size_t kernel;
-  bool biased;
-  Activation activation;
-  HWY_INLINE void Run(const float* const* in, float* out) const {
-    const DF d;
-    VF sum = biased ? hn::LoadU(d, in[2 * kernel]) : hn::Zero(d);
-    for (size_t j = 0; j < kernel; ++j) {
-      sum = hn::MulAdd(hn::LoadU(d, in[j]), hn::LoadU(d, in[kernel + j]), sum);
-    }
-    if (activation == Activation::kSilu) sum = Silu(sum);
-    hn::StoreU(sum, d, out);
-  }
-};
-
-// Channels [begin, end), which this call alone reads and writes the state of.
-void ConvChannels(const CausalConv1dParams& p, size_t begin, size_t end) {
-  const size_t width = end - begin;
+// Row i of the state followed by x.
+const float* InputRow(const CausalConv1dParams& p, size_t i) {
   const size_t history = p.kernel - 1;
-  const ConvOp op{p.kernel, p.bias != nullptr, p.activation};
-  const float* in[2 * kMaxKernel + 1];
-  for (size_t j = 0; j < 2 * kMaxKernel + 1; ++j) in[j] = p.taps + begin;
-  for (size_t j = 0; j < p.kernel; ++j) {
-    in[p.kernel + j] = p.taps + j * p.channels + begin;
-  }
-  if (p.bias != nullptr) in[2 * p.kernel] = p.bias + begin;
-  // Row i of the state followed by x.
-  const auto row = [&](size_t i) {
-    return i < history ? p.state + i * p.channels + begin
-                       : p.x + (i - history) * p.ldx + begin;
-  };
-  for (size_t t = 0; t < p.rows; ++t) {
-    for (size_t j = 0; j < p.kernel; ++j) in[j] = row(t + j);
-    size_t c = 0;
-    float* out = p.out + t * p.ldo + begin;
-    for (; c + kLanes <= width; c += kLanes) {
-      const float* at[2 * kMaxKernel + 1];
-      for (size_t j = 0; j < 2 * p.kernel + 1; ++j) at[j] = in[j] + c;
-      op.Run(at, out + c);
+  return i < history ? p.state + i * p.channels : p.x + (i - history) * p.ldx;
+}
+
+// One row from its inputs, oldest first. kKernel: the number of taps, or 0 for
+// any.
+template <size_t kKernel>
+HWY_INLINE void ConvRow(const CausalConv1dParams& p, const float* const* in,
+                        float* out) {
+  const DF d;
+  const size_t kernel = kKernel == 0 ? p.kernel : kKernel;
+  const bool silu = p.activation == Activation::kSilu;
+  size_t c = 0;
+  for (; c + kLanes <= p.channels; c += kLanes) {
+    VF sum = p.bias == nullptr ? hn::Zero(d) : hn::LoadU(d, p.bias + c);
+    for (size_t j = 0; j < kernel; ++j) {
+      sum = hn::MulAdd(hn::LoadU(d, in[j] + c),
+                       hn::LoadU(d, p.taps + j * p.channels + c), sum);
     }
-    for (; c < width; ++c) {
-      HWY_ALIGN float value[kGroup] = {};
-      float sum = op.biased ? in[2 * p.kernel][c] : 0.0f;
-      for (size_t j = 0; j < p.kernel; ++j) {
-        sum += in[j][c] * in[p.kernel + j][c];
-      }
-      value[0] = sum;
-      if (p.activation == Activation::kSilu) {
-        const DF d;
-        hn::Store(Silu(hn::Load(d, value)), d, value);
-      }
-      out[c] = value[0];
+    hn::StoreU(silu ? Silu(sum) : sum, d, out + c);
+  }
+  for (; c < p.channels; ++c) {
+    HWY_ALIGN float value[kGroup] = {};
+    value[0] = p.bias == nullptr ? 0.0f : p.bias[c];
+    for (size_t j = 0; j < kernel; ++j) {
+      value[0] += in[j][c] * p.taps[j * p.channels + c];
+    }
+    if (silu) hn::Store(Silu(hn::Load(d, value)), d, value);
+    out[c] = value[0];
+  }
+}
+
+// Rows [begin, end). Whole rows: memory is read and written in its order.
+void ConvRows(const CausalConv1dParams& p, size_t begin, size_t end) {
+  for (size_t t = begin; t < end; ++t) {
+    const float* in[kMaxKernel];
+    for (size_t j = 0; j < p.kernel; ++j) in[j] = InputRow(p, t + j);
+    float* out = p.out + t * p.ldo;
+    switch (p.kernel) {
+      case 3:
+        ConvRow<3>(p, in, out);
+        break;
+      case 4:
+        ConvRow<4>(p, in, out);
+        break;
+      default:
+        ConvRow<0>(p, in, out);
     }
   }
+}
+
+// The state after all rows.
+void KeepHistory(const CausalConv1dParams& p) {
   // Ascending order: row i + rows is never overwritten before it is read.
-  for (size_t i = 0; i < history; ++i) {
-    std::memmove(p.state + i * p.channels + begin, row(i + p.rows),
-                 width * sizeof(float));
+  for (size_t i = 0; i + 1 < p.kernel; ++i) {
+    std::memmove(p.state + i * p.channels, InputRow(p, i + p.rows),
+                 p.channels * sizeof(float));
   }
 }
 
@@ -90,9 +88,9 @@ HWY_AFTER_NAMESPACE();
 namespace braid::kernels {
 namespace {
 
-HWY_EXPORT(ConvChannels);
+HWY_EXPORT(ConvRows);
+HWY_EXPORT(KeepHistory);
 
-constexpr size_t kChannelsPerTask = 64;
 // Fewer values than this are not worth waking a thread for.
 constexpr size_t kMinTaskValues = 32'768;
 
@@ -100,15 +98,11 @@ constexpr size_t kMinTaskValues = 32'768;
 
 void CausalConv1d(const CausalConv1dParams& params, ThreadPool* pool) {
   if (params.rows == 0 || params.channels == 0) return;
-  const size_t tasks =
-      (params.channels + kChannelsPerTask - 1) / kChannelsPerTask;
-  const auto run = [&](size_t begin, size_t end) {
-    HWY_DYNAMIC_DISPATCH(ConvChannels)
-    (params, begin * kChannelsPerTask,
-     std::min(params.channels, end * kChannelsPerTask));
-  };
-  ParallelFor(pool, tasks,
-              GrainOf(kMinTaskValues, kChannelsPerTask * params.rows), run);
+  ParallelFor(pool, params.rows, GrainOf(kMinTaskValues, params.channels),
+              [&](size_t begin, size_t end) {
+                HWY_DYNAMIC_DISPATCH(ConvRows)(params, begin, end);
+              });
+  HWY_DYNAMIC_DISPATCH(KeepHistory)(params);
 }
 
 void ConvTapsFromHf(const float* weight, size_t channels, size_t kernel,
