@@ -111,7 +111,10 @@ HWY_EXPORT(FmaRounds);
 HWY_EXPORT(Int8Rounds);
 HWY_EXPORT(ReadAll);
 
-constexpr size_t kFmaRounds = 2'000'000;
+// A run of arithmetic is cut into pieces of about a millisecond, of which the
+// fastest counts: shorter than what a busy machine leaves a thread in one go.
+constexpr size_t kRoundsPerPiece = 250'000;
+constexpr int kPieces = 8;
 constexpr size_t kReadFloats = size_t{16} << 20;  // 64 MB
 constexpr int kRuns = 5;
 
@@ -130,6 +133,12 @@ double Rate(const std::function<double()>& work) {
   return units / std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+double BestRate(const std::function<double()>& piece) {
+  double best = 0;
+  for (int i = 0; i < kPieces; ++i) best = std::max(best, Rate(piece));
+  return best;
+}
+
 }  // namespace
 
 Floors MeasureFloors(int threads) {
@@ -144,15 +153,15 @@ Floors MeasureFloors(int threads) {
     float sink = 0;
     for (int run = 0; run < kRuns; ++run) {
       barrier.arrive_and_wait();
-      mine->fma[run] = Rate([&] {
-        return HWY_DYNAMIC_DISPATCH(FmaRounds)(kFmaRounds, 0.25f, &sink);
+      mine->fma[run] = BestRate([&] {
+        return HWY_DYNAMIC_DISPATCH(FmaRounds)(kRoundsPerPiece, 0.25f, &sink);
       });
       keep = keep + sink;
     }
     for (int run = 0; run < kRuns; ++run) {
       barrier.arrive_and_wait();
-      mine->int8[run] = Rate([&] {
-        return HWY_DYNAMIC_DISPATCH(Int8Rounds)(kFmaRounds, 3, &sink);
+      mine->int8[run] = BestRate([&] {
+        return HWY_DYNAMIC_DISPATCH(Int8Rounds)(kRoundsPerPiece, 3, &sink);
       });
       keep = keep + sink;
     }
