@@ -218,10 +218,13 @@ void Parallel(int64_t count, const std::function<void(int64_t)>& body);
 
 // The checks, one function per header of kernels/cuda.
 void CheckConv1d(Checks& checks);
+void CheckDeltaRule(Checks& checks);
 void CheckElementwise(Checks& checks);
 void CheckLinear(Checks& checks);
 void CheckMemoryPool(Checks& checks);
 void CheckNorm(Checks& checks);
+void CheckSelectiveScan(Checks& checks);
+void CheckSsd(Checks& checks);
 
 }  // namespace braid::gpu_check
 

@@ -34,6 +34,9 @@ constexpr Entry kEntries[] = {
     {"norm", CheckNorm},
     {"elementwise", CheckElementwise},
     {"conv1d", CheckConv1d},
+    {"ssd", CheckSsd},
+    {"selective_scan", CheckSelectiveScan},
+    {"delta_rule", CheckDeltaRule},
     {"linear", CheckLinear},
 };
 
