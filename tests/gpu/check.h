@@ -217,6 +217,7 @@ class Checks {
 void Parallel(int64_t count, const std::function<void(int64_t)>& body);
 
 // The checks, one function per header of kernels/cuda.
+void CheckAttention(Checks& checks);
 void CheckConv1d(Checks& checks);
 void CheckDeltaRule(Checks& checks);
 void CheckElementwise(Checks& checks);

@@ -37,6 +37,7 @@ constexpr Entry kEntries[] = {
     {"ssd", CheckSsd},
     {"selective_scan", CheckSelectiveScan},
     {"delta_rule", CheckDeltaRule},
+    {"attention", CheckAttention},
     {"linear", CheckLinear},
 };
 
