@@ -224,6 +224,8 @@ void CheckElementwise(Checks& checks);
 void CheckLinear(Checks& checks);
 void CheckMemoryPool(Checks& checks);
 void CheckNorm(Checks& checks);
+void CheckQuantizedGemm(Checks& checks);
+void CheckRouter(Checks& checks);
 void CheckSelectiveScan(Checks& checks);
 void CheckSsd(Checks& checks);
 

@@ -38,6 +38,8 @@ constexpr Entry kEntries[] = {
     {"selective_scan", CheckSelectiveScan},
     {"delta_rule", CheckDeltaRule},
     {"attention", CheckAttention},
+    {"router", CheckRouter},
+    {"quantized_gemm", CheckQuantizedGemm},
     {"linear", CheckLinear},
 };
 
