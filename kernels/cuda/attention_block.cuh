@@ -145,8 +145,8 @@ inline int PaddedHeadDim(int head_dim) {
   return head_dim <= 64 ? 64 : head_dim <= 128 ? 128 : 256;
 }
 
-// Attention of many rows, and of at most kFewRows; `splits` blocks share the
-// tokens of the latter.
+// Attention of many rows for each sequence and key/value head, and of at most
+// kFewRows.
 inline constexpr int kFewRows = 16;
 
 template <class T>

@@ -34,8 +34,8 @@ struct LinearParams {
   int64_t ldc = 0;
 };
 
-// Thread-safe for calls on different streams with different workspaces; one
-// object has one workspace and so serves one stream at a time.
+// May be used by several threads at once. There is one workspace, so all work
+// goes to one stream.
 class LinearProducts {
  public:
   // `workspace` is device memory, 256-byte aligned, that must live as long as

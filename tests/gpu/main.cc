@@ -4,6 +4,7 @@
 //   gpu_check                 all checks, with the large shapes and the times
 //   gpu_check --small         only small shapes: for compute-sanitizer
 //   gpu_check [--small] NAME  only the checks of that name, such as ssd
+//   gpu_check --list          the names
 //
 // Exit status: 0 all passed, 1 a check failed or a call did, 2 usage, 77 there
 // is no GPU.
@@ -108,16 +109,16 @@ int Main(int argc, char** argv) {
     for (const Entry& entry : kEntries) {
       known |= std::strcmp(argv[i], entry.name) == 0;
     }
+    if (std::strcmp(argv[i], "--list") == 0) {
+      for (const Entry& entry : kEntries) std::printf("%s\n", entry.name);
+      return 0;
+    }
     if (std::strcmp(argv[i], "--small") == 0) {
       small = true;
     } else if (known) {
       names.insert(argv[i]);
     } else {
-      std::fprintf(stderr, "usage: gpu_check [--small] [NAME...], names are");
-      for (const Entry& entry : kEntries) {
-        std::fprintf(stderr, " %s", entry.name);
-      }
-      std::fprintf(stderr, "\n");
+      std::fprintf(stderr, "usage: gpu_check [--small] [NAME...] | --list\n");
       return 2;
     }
   }
