@@ -15,13 +15,11 @@ import os
 import subprocess
 import sys
 
-import numpy
 import torch
 import transformers
-from safetensors.torch import load_file
 
-from model import Config, Seed
-from reading import Reader
+from model import load
+from prompt import Prompts
 from store import Vocabulary
 
 TOLERANCE = 2e-3  # of a logit, in f32
@@ -40,25 +38,6 @@ def prompt_text(passages, question):
   blocks = [f"[{i + 1}] {title}\n" + "\n".join(f"> {line}" for line in lines) + "\n\n"
             for i, (title, lines) in enumerate(passages)]
   return "".join(blocks) + f"Question: {question}"
-
-
-def load_seed(folder, device="cpu"):
-  with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
-    config = Config.read(json.load(file))
-  model = Seed(config)
-  weights = load_file(os.path.join(folder, "model.safetensors"))
-  model.load_state_dict({n: w.float() for n, w in weights.items()})
-  return model.to(device).eval()
-
-
-def tokens_of(vocabulary, passages, question):
-  """The prompt as training puts it together."""
-  reader = Reader.__new__(Reader)
-  reader.vocabulary = vocabulary
-  encode = lambda text: vocabulary.encode(" " + text)
-  parts = reader.prompt([(encode(title), [encode(line) for line in lines])
-                         for title, lines in passages], encode(question))
-  return numpy.concatenate([tokens for tokens, _ in parts]).tolist()
 
 
 def pairs(row, count):
@@ -82,7 +61,7 @@ def main():
        {"role": "user", "content": prompt_text(PASSAGES, QUESTION)}],
       tokenize=False, add_generation_prompt=True)
   prompt = tokenizer(text, add_special_tokens=False).input_ids
-  put_together = tokens_of(Vocabulary.from_folder(folder), PASSAGES, QUESTION)
+  put_together = Prompts(Vocabulary.from_folder(folder)).encode(PASSAGES, QUESTION)
   if prompt != put_together:
     failed.append("the prompt's tokens")
     print(f"prompt: {tokenizer.convert_ids_to_tokens(prompt)}\n"
@@ -104,7 +83,7 @@ def main():
   logits = reference(ids, use_cache=False).logits[0].float()
   for hook in hooks:
     hook.remove()
-  own = load_seed(folder)(ids)[0]
+  own = load(folder, "cpu")(ids)[0]
   error = (own - logits).abs().max().item()
   print(json.dumps({"own_max_abs_logit_error": error}))
   if not error <= TOLERANCE:

@@ -60,7 +60,13 @@ PACKAGED = [
                      "filesystems", "networking", "userspace-api", "virt",
                      "security", "scheduler", "mm", "dev-tools")],
      "GPL-2.0", 20e6),
-    ("dict-wn", ["usr/share/dictd"], "WordNet licence", 24e6),
+    ("git-doc", ["usr/share/doc/git-doc"], "GPL-2.0", 6e6),
+    ("debian-handbook", ["usr/share/doc/debian-handbook/html/en-US"],
+     "GPL-2.0+ or CC BY-SA 3.0", 4e6),
+    ("libreoffice-help-en-us", ["usr/share/libreoffice/help/en-US/text"],
+     "MPL-2.0", 6e6),
+    ("dict-gcide", ["usr/share/dictd"], "GPL-3.0+", 30e6),
+    ("dict-wn", ["usr/share/dictd"], "WordNet licence", 20e6),
 ]
 BLOCKS = {"p", "li", "dd", "dt", "td", "th", "tr", "div", "section", "article", "h1",
           "h2", "h3", "h4", "h5", "h6", "pre", "table", "ul", "ol", "dl", "br", "main",
@@ -127,14 +133,17 @@ def read_page(path):
 
 
 def read_dictionary(path):
-  """Entries of a dictd file: a line with the word, then its meanings."""
+  """Entries of a dictd file: the word, and a line for each paragraph."""
   with gzip.open(path, "rt", encoding="utf-8", errors="replace") as file:
     text = file.read()
+  # Pronunciations and sources say nothing to a reader.
+  text = re.sub(r" ?\\[^\\\n]*\\|\[(?:1913 Webster|PJC|WordNet [\d.]+|Webster 1913"
+                r"[^\]]*)\]|[{}]", "", text)
   for entry in re.split(r"\n(?=\S)", text):
     word, _, rest = entry.partition("\n")
-    meaning = " ".join(rest.split())
-    if meaning and not word.startswith("00-database"):
-      yield word.strip(), [meaning]
+    lines = [" ".join(part.split()) for part in re.split(r"\n\s*\n", rest)]
+    if not word.startswith("00-database"):
+      yield re.split(r", | \[| \(", word)[0].strip(), [line for line in lines if line]
 
 
 def read_json_lines(path):

@@ -17,9 +17,11 @@ CPU, without kernels of its own:
 import dataclasses
 import json
 import math
+import os
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import nn
 
 CHUNK = 128
@@ -388,6 +390,10 @@ class WeightedCrossEntropy(torch.autograd.Function):
     return d_hidden * slope, d_matrix * slope, None, None, None, None
 
 
-def load_config(path):
-  with open(path, encoding="utf-8") as file:
-    return Config.read(json.load(file))
+def load(folder, device):
+  """The model of a Hugging Face directory that export.py wrote, in f32."""
+  with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+    model = Seed(Config.read(json.load(file)))
+  weights = load_file(os.path.join(folder, "model.safetensors"))
+  model.load_state_dict({name: weight.float() for name, weight in weights.items()})
+  return model.to(device).eval()

@@ -22,11 +22,10 @@ the passage that answers it; then the answer is ABSTENTION.
 
 import numpy
 
+from prompt import ABSTENTION, ANSWER, NOTHING, QUESTION, TEXT, Prompts
 from store import contains
-from tokens import ASSISTANT, END, USER
+from tokens import END, USER
 
-ABSTENTION = "Not in the passages."
-NOTHING, TEXT, QUESTION, ANSWER = range(4)  # kinds of tokens
 MIN_EXAMPLE = 200  # tokens: less room than this is filled with text
 TRIES = 6  # of a task that does not suit a passage
 JOINERS = [" of", " the", " de", " von", " van", " al"]
@@ -127,29 +126,10 @@ class Reader:
   def __init__(self, store):
     self.store = store
     self.vocabulary = store.vocabulary
+    self.prompts = Prompts(self.vocabulary)
     self.tasks = {"text": self.text, "cloze": self.cloze,
                   "recurring": self.recurring, "follow": self.follow,
                   "recall": self.recall, "question": self.question}
-
-  # Prompts
-
-  def block(self, number, title, lines):
-    piece = self.vocabulary.piece
-    newline = self.vocabulary.newline
-    parts = [piece(f"[{number}]"), title, newline]
-    for line in lines:
-      parts += [piece(">"), line, newline]
-    return numpy.concatenate([*parts, newline])
-
-  def prompt(self, passages, question):
-    piece = self.vocabulary.piece
-    parts = [([USER], NOTHING)]
-    parts += [(self.block(i + 1, *passage), TEXT)
-              for i, passage in enumerate(passages)]
-    parts.append((piece("Question:"), NOTHING))
-    parts.append((question, QUESTION))
-    parts.append(([ASSISTANT], NOTHING))
-    return parts
 
   def example(self, random, gold, others, question, answer):
     """`gold` (title, lines) among `others`; None where nothing answers."""
@@ -161,7 +141,7 @@ class Reader:
       place = int(random.integers(len(passages) + 1))
       passages.insert(place, gold)
       reply = numpy.concatenate([answer, piece(f" [{place + 1}]")])
-    return [*self.prompt(passages, question), (reply, ANSWER), ([END], ANSWER)]
+    return [*self.prompts.parts(passages, question), (reply, ANSWER), ([END], ANSWER)]
 
   # Passages
 
@@ -205,7 +185,7 @@ class Reader:
     end = store.of_document[store.passages[number][0]][1]
     parts, left, index = [([USER], NOTHING)], budget - 1, 1
     while left > 0 and number < end:
-      block = self.block(index, *store.passage(number))[:left]
+      block = self.prompts.block(index, *store.passage(number))[:left]
       parts.append((block, TEXT))
       left -= len(block)
       index, number = index + 1, number + 1
@@ -368,38 +348,41 @@ class Reader:
     return numpy.concatenate([key, piece(" has the"), piece(f" {attribute}"), value,
                               piece(".")])
 
-  def recall(self, random, budget, facts=None, asked=None):
-    """Made-up facts in lines of their own among the passages' lines."""
+  def recall(self, random, budget, facts=None, there=None):
+    """Made-up facts in lines of their own among the passages' lines.
+
+    `facts`: how many; `there`: whether the passages hold the one that is asked for.
+    """
     piece = self.vocabulary.piece
     if facts is None:
       facts = int(min(2 ** random.integers(0, 7), max(1, budget // 40)))
+    if there is None:
+      there = self.answerable(random)
     made = self.made_up(random, facts + 1)
     form = int(random.integers(3))
     lines = [self.stated(form, *fact) for fact in made[:facts]]
-    asked = int(random.integers(facts)) if asked is None else asked
-    there = self.answerable(random)
+    asked = int(random.integers(facts))
     key, attribute, value = made[asked if there else facts]
     question = (numpy.concatenate([piece(" What is"), key, piece("?")]) if form == 1
                 else numpy.concatenate([piece(f" What is the {attribute} of"), key,
                                         piece("?")]))
-    left = budget - len(question) - len(value) - 12 - sum(len(l) + 4 for l in lines)
-    passages = self.others(random, self.store.draw(random), max(0, left), None)
-    passages = [(title, list(texts)) for title, texts in passages]
+    left = budget - len(question) - len(value) - 24 - sum(len(l) + 4 for l in lines)
+    if left < 0:
+      return None
+    passages = [(title, list(texts)) for title, texts in
+                self.others(random, self.store.draw(random), left, None)]
     if random.random() < 0.3 or not passages:  # all in one list
-      title = self.vocabulary.piece(" List")
-      passages.insert(int(random.integers(len(passages) + 1)), (title, lines))
-      holder = next(i for i, p in enumerate(passages) if p[1] is lines)
+      holder = int(random.integers(len(passages) + 1))
+      passages.insert(holder, (piece(" List"), lines))
     else:
       order = numpy.sort(random.integers(0, len(passages), facts))
       for fact, place in enumerate(order):
         texts = passages[place][1]
         texts.insert(int(random.integers(len(texts) + 1)), lines[fact])
       holder = int(order[asked])
-    if left < 0 or sum(map(self.size, passages)) > budget - len(question) - len(value) - 12:
-      return None
     reply = (numpy.concatenate([value, piece(f" [{holder + 1}]")]) if there
              else piece(" " + ABSTENTION))
-    return [*self.prompt(passages, question), (reply, ANSWER), ([END], ANSWER)]
+    return [*self.prompts.parts(passages, question), (reply, ANSWER), ([END], ANSWER)]
 
   def question(self, random, budget):
     """One of SQuAD's, beside passages of the same article and others."""

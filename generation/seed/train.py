@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Trains the model.
 
-    train.py CONFIG DATA OUT [--minutes N] [--resume] [--stop-at STEP]
+    train.py CONFIG DATA OUT [--scale S] [--minutes N] [--stop-at STEP]
+    train.py OUT/recipe.json DATA OUT --resume [--minutes N] [--stop-at STEP]
 
 CONFIG is one of configs/, DATA what tokens.py wrote. OUT holds state.safetensors
-(all that is needed to go on) and curve.jsonl. After --minutes, counted from the
-start of the program, the state is written and the run ends; --resume goes on with it
-at the next step. A step's rows are a function of the seed and the step's number
+(all that is needed to go on), curve.jsonl, and recipe.json: the CONFIG with S times
+the tokens in every phase. After --minutes, counted from the start of the program,
+the state is written and the run ends; --resume goes on with it at the next step. A step's rows are a function of the seed and the step's number
 alone, so on one machine the stopped run and the whole run are the same; on a CPU,
 bit for bit.
 
@@ -25,7 +26,8 @@ import torch
 import state
 from model import Config, Seed, WeightedCrossEntropy, sizes
 from optimizer import Optimizer
-from reading import ANSWER, QUESTION, TEXT, Reader, Rows
+from prompt import ANSWER, QUESTION, TEXT
+from reading import Reader, Rows
 from store import Store
 
 CLIP = 1.0
@@ -76,7 +78,7 @@ class Batches(torch.utils.data.Dataset):
     return tokens, segments[:, :-1].copy(), weights, kinds[:, 1:].copy()
 
 
-def train_step(backbone, model, batch, device, micro_tokens, balance_share):
+def train_step(model, batch, device, micro_tokens, balance_share):
   """Gradients of one step. Returns the mean losses of text and answers."""
   tokens, segments, weights, kinds = (torch.from_numpy(part) for part in batch)
   total = weights.sum().item()
@@ -90,7 +92,7 @@ def train_step(backbone, model, batch, device, micro_tokens, balance_share):
     ids = tokens[part].to(device, non_blocking=True)
     weight = (weights[part] / total).to(device).flatten()
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-      hidden, balance = backbone(ids[:, :-1], segments[part].to(device), False)
+      hidden, balance = model.model(ids[:, :-1], segments[part].to(device), False)
     loss, each = WeightedCrossEntropy.apply(
         hidden.flatten(0, 1), model.model.embed_tokens.weight,
         ids[:, 1:].flatten(), weight, model.config.logits_scaling, precision)
@@ -108,6 +110,7 @@ def main():
   parser.add_argument("config")
   parser.add_argument("data")
   parser.add_argument("out")
+  parser.add_argument("--scale", type=float, default=1, help="of the phases' tokens")
   parser.add_argument("--minutes", type=float, default=1e9)
   parser.add_argument("--stop-at", type=int, default=1 << 60, metavar="STEP")
   parser.add_argument("--resume", action="store_true")
@@ -121,6 +124,10 @@ def main():
 
   with open(arguments.config, encoding="utf-8") as file:
     recipe = json.load(file)
+  if arguments.resume and arguments.scale != 1:
+    parser.error("--scale: a run keeps the schedule that it began with")
+  for phase in recipe["phases"]:
+    phase["tokens"] = round(phase["tokens"] * arguments.scale)
   config = Config.read(recipe["model"])
   device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
   torch.set_float32_matmul_precision("high")
@@ -154,15 +161,18 @@ def main():
       Batches(plan, Rows(Reader(store), recipe["seed"])), batch_size=None,
       sampler=range(begin, last), num_workers=arguments.workers,
       prefetch_factor=3 if arguments.workers else None, collate_fn=lambda item: item)
-  backbone = (torch.compile(model.model, dynamic=False) if device.type == "cuda"
-              else model.model)
+  if device.type == "cuda":
+    # Layers of one kind share their code: one compilation for each kind and length.
+    torch._dynamo.config.recompile_limit = 64
+    for layer in model.model.layers:
+      layer.compile(dynamic=False)
 
   before, shown = progress["seconds"], (time.time(), progress["tokens"])
   losses = torch.zeros(2, device=device)
   since = 0
   with open(curve_path, "a") as curve_file:
     for step, batch in zip(range(begin, last), batches):
-      losses += train_step(backbone, model, batch, device, arguments.micro_tokens,
+      losses += train_step(model, batch, device, arguments.micro_tokens,
                            recipe["balance_share"])
       norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
       rate = plan.rate_at(step, progress["rewarm_from"])

@@ -129,7 +129,8 @@ class SeedTest(unittest.TestCase):
     self.assertIn('"ok"', output)
 
   def test_rows_hold_whole_prompts(self):
-    from reading import ANSWER, NOTHING, Reader, Rows
+    from prompt import ABSTENTION, ANSWER, NOTHING
+    from reading import Reader, Rows
     from store import Store
     from tokens import ASSISTANT, END, USER
     store = Store(self.data, {})
@@ -153,7 +154,7 @@ class SeedTest(unittest.TestCase):
         self.assertEqual(part[-1], END)
         prompt = store.vocabulary.tokenizer.decode(part[1:begin - 1].tolist())
         answer = store.vocabulary.tokenizer.decode(part[begin:-1].tolist())
-        if answer == "Not in the passages.":
+        if answer == ABSTENTION:
           continue
         # The passage that is cited holds the answer.
         found = re.fullmatch(r"(.*) \[(\d+)\]", answer, re.S)
