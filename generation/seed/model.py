@@ -359,7 +359,7 @@ class WeightedCrossEntropy(torch.autograd.Function):
 
   The gradient is taken together with the loss, a slice of tokens at a time.
   """
-  SLICE = 16384
+  LOGITS = 1 << 26  # at once
 
   @staticmethod
   def forward(ctx, hidden, embedding, targets, weights, divisor, dtype):
@@ -368,8 +368,9 @@ class WeightedCrossEntropy(torch.autograd.Function):
     d_hidden = torch.zeros_like(hidden)
     d_matrix = torch.zeros_like(embedding)
     losses = torch.empty_like(weights)
-    for begin in range(0, len(targets), WeightedCrossEntropy.SLICE):
-      part = slice(begin, begin + WeightedCrossEntropy.SLICE)
+    rows_at_once = max(1, WeightedCrossEntropy.LOGITS // len(embedding))
+    for begin in range(0, len(targets), rows_at_once):
+      part = slice(begin, begin + rows_at_once)
       rows = hidden[part].to(dtype)
       logits = (rows @ matrix.t()).float() / divisor
       log_p = logits.log_softmax(-1)
