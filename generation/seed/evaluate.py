@@ -207,7 +207,7 @@ def recall(answerer, reader, lengths, tries):
       random = numpy.random.default_rng([SEED, length, facts])
       right = []
       for _ in range(tries):
-        example = reader.recall(random, length, facts, True)
+        example = reader.recall(random, length, facts, 1)
         tokens = numpy.concatenate([part for part, _ in example]).tolist()
         begin = sum(len(part) for part, kind in example if kind != ANSWER)
         right.append(answerer.says(tokens, begin))

@@ -25,17 +25,21 @@ class Prompts:
       parts += [piece(">"), line, newline]
     return numpy.concatenate([*parts, newline])
 
-  def parts(self, passages, question):
-    """[(tokens, kind)] up to where the answer begins."""
+  def passages(self, passages):
+    """[(tokens, kind)] of the passages, numbered from 1."""
     return [([USER], NOTHING),
             *((self.block(i + 1, *passage), TEXT)
-              for i, passage in enumerate(passages)),
-            (self.vocabulary.piece("Question:"), NOTHING),
-            (question, QUESTION), ([ASSISTANT], NOTHING)]
+              for i, passage in enumerate(passages))]
+
+  def question(self, question):
+    """What comes behind them, up to where the answer begins."""
+    return [(self.vocabulary.piece("Question:"), NOTHING), (question, QUESTION),
+            ([ASSISTANT], NOTHING)]
 
   def encode(self, passages, question):
     """The same from text, as a list of token ids."""
     encode = lambda text: self.vocabulary.encode(" " + text)
-    parts = self.parts([(encode(title), [encode(line) for line in lines])
-                        for title, lines in passages], encode(question))
+    parts = self.passages([(encode(title), [encode(line) for line in lines])
+                           for title, lines in passages])
+    parts += self.question(encode(question))
     return numpy.concatenate([tokens for tokens, _ in parts]).tolist()

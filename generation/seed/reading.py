@@ -17,7 +17,9 @@ The self-supervised tasks:
   follow     the beginning of a sentence asks for what follows it: an exact copy
   recall     made-up facts, far apart, between passages of text
 And SQuAD's training questions as `question`. Any of them comes now and then without
-the passage that answers it; then the answer is ABSTENTION.
+the passage that answers it; then the answer is ABSTENTION. The same passages are asked
+several times in a row, as turns of a conversation: an answer is 1 % of an example
+otherwise.
 """
 
 import numpy
@@ -28,6 +30,8 @@ from tokens import END, USER
 
 MIN_EXAMPLE = 200  # tokens: less room than this is filled with text
 TRIES = 6  # of a task that does not suit a passage
+TURN = 48  # tokens of a question and its answer, on average
+UNANSWERED, UNANSWERED_QUESTIONS = 0.12, 0.25  # shares
 JOINERS = [" of", " the", " de", " von", " van", " al"]
 ATTRIBUTES = ["code", "number", "name", "colour", "password", "city", "key", "price",
               "address", "owner", "value", "weight"]
@@ -127,21 +131,32 @@ class Reader:
     self.store = store
     self.vocabulary = store.vocabulary
     self.prompts = Prompts(self.vocabulary)
-    self.tasks = {"text": self.text, "cloze": self.cloze,
-                  "recurring": self.recurring, "follow": self.follow,
+    self.tasks = {"text": self.text,
+                  "cloze": lambda *place: self.sentences(*place, self.cloze),
+                  "follow": lambda *place: self.sentences(*place, self.follow),
+                  "recurring": self.recurring,
                   "recall": self.recall, "question": self.question}
 
-  def example(self, random, gold, others, question, answer):
-    """`gold` (title, lines) among `others`; None where nothing answers."""
+  def dialogue(self, passages, turns):
+    """`turns`: [(question, reply)]"""
+    parts = self.prompts.passages(passages)
+    for i, (question, reply) in enumerate(turns):
+      if i > 0:
+        parts.append(([USER], NOTHING))
+      parts += [*self.prompts.question(question), (reply, ANSWER), ([END], ANSWER)]
+    return parts
+
+  def reply(self, answer, place):
+    """An answer out of passage number `place` from 0; None: out of none."""
     piece = self.vocabulary.piece
-    passages = list(others)
-    if gold is None:
-      reply = piece(" " + ABSTENTION)
-    else:
-      place = int(random.integers(len(passages) + 1))
-      passages.insert(place, gold)
-      reply = numpy.concatenate([answer, piece(f" [{place + 1}]")])
-    return [*self.prompts.parts(passages, question), (reply, ANSWER), ([END], ANSWER)]
+    if place is None:
+      return piece(" " + ABSTENTION)
+    return numpy.concatenate([answer, piece(f" [{place + 1}]")])
+
+  def count_turns(self, random, budget):
+    if random.random() < 0.4:
+      return 1
+    return 1 + int(random.integers(min(8, 1 + budget // 150)))
 
   # Passages
 
@@ -149,14 +164,14 @@ class Reader:
     return 6 + len(passage[0]) + sum(3 + len(line) for line in passage[1])
 
   def others(self, random, number, budget, without):
-    """Passages beside number `number`, up to `budget` tokens together.
+    """Numbers of passages beside `number`, up to `budget` tokens together.
 
     About half are its neighbours, and none holds the tokens `without`.
     """
     store = self.store
     begin, end = store.of_document[store.passages[number][0]]
     chosen, taken, left = [], {number}, budget
-    for _ in range(4 + budget // 60):
+    for _ in range(4 + max(0, budget) // 60):
       if random.random() < 0.5 and end - begin > 1:
         candidate = int(random.integers(begin, end))
       else:
@@ -167,14 +182,15 @@ class Reader:
       passage = store.passage(candidate)
       if self.size(passage) > left:
         break
-      if without is not None and any(contains(line, without) for line in passage[1]):
+      if without is not None and self.holders([passage], without):
         continue
       left -= self.size(passage)
-      chosen.append(passage)
+      chosen.append(candidate)
     return chosen
 
-  def answerable(self, random, share=0.12):
-    return random.random() >= share
+  def holders(self, passages, tokens):
+    return [i for i, (_, lines) in enumerate(passages)
+            if any(contains(line, tokens) for line in lines)]
 
   # Tasks: (random, budget in tokens) -> example, or None where it did not work out
 
@@ -192,13 +208,10 @@ class Reader:
     return parts
 
   def sentence(self, random, number):
-    """(line's index, sentence) of a passage, or None."""
+    """A sentence of a passage, or None."""
     _, lines = self.store.passage(number)
-    index = int(random.integers(len(lines)))
-    found = sentences_of(self.vocabulary, lines[index])
-    if not found:
-      return None
-    return index, found[int(random.integers(len(found)))]
+    found = sentences_of(self.vocabulary, lines[int(random.integers(len(lines)))])
+    return found[int(random.integers(len(found)))] if found else None
 
   def span(self, random, sentence):
     runs = sentence.salient()
@@ -246,23 +259,68 @@ class Reader:
     known = numpy.flatnonzero(vocabulary.word[question])
     return numpy.concatenate([question[:known[-1] + 1], vocabulary.piece("?")])
 
-  def cloze(self, random, budget):
-    number = self.store.draw(random)
-    found = self.sentence(random, number)
-    span = found and self.span(random, found[1])
+  def cloze(self, random, number):
+    """(question, answer, what the passage has to hold), or None."""
+    sentence = self.sentence(random, number)
+    span = sentence and self.span(random, sentence)
     if not span:
       return None
     begin, end, core = span
-    question = self.ask(random, found[1], begin, end)
-    gold = self.store.passage(number)
-    there = self.answerable(random)
-    left = budget - len(question) - len(core) - 12 - (self.size(gold) if there else 0)
-    if left < 0:
+    return self.ask(random, sentence, begin, end), core, core
+
+  def follow(self, random, number):
+    """The same for what comes behind the beginning of a sentence."""
+    sentence = self.sentence(random, number)
+    if not sentence:
       return None
-    others = self.others(random, number, left, core)
-    if not there and not others:
+    shown = int(random.integers(3, 7))
+    end = min(shown + int(random.integers(2, 17)), sentence.count)
+    if end <= shown or not sentence.begins[shown]:
       return None
-    return self.example(random, gold if there else None, others, question, core)
+    beginning = sentence.tokens[sentence.edges[0]:sentence.edges[shown]]
+    question = numpy.concatenate([self.vocabulary.piece(" What follows:"), beginning,
+                                  self.vocabulary.piece("?")])
+    return question, sentence.core(shown, end), beginning
+
+  def sentences(self, random, budget, make):
+    """Questions that `make` makes of sentences, about some passages."""
+    store = self.store
+    wanted = self.count_turns(random, budget)
+    left = budget - 2 - wanted * TURN
+    number = store.draw(random)
+    numbers = [number] if self.size(store.passage(number)) <= left else []
+    left -= sum(self.size(store.passage(n)) for n in numbers)
+    numbers += self.others(random, number, left, None)
+    numbers = [numbers[i] for i in random.permutation(len(numbers))]
+    passages = [store.passage(n) for n in numbers]
+    left = budget - 2 - sum(map(self.size, passages))
+    if not passages:
+      return None
+    turns = []
+    for _ in range(3 * wanted):
+      there = random.random() >= UNANSWERED
+      if there:
+        asked = numbers[int(random.integers(len(numbers)))]
+      else:  # of a neighbour that is not shown, if there is one
+        begin, end = store.of_document[store.passages[numbers[0]][0]]
+        asked = int(random.integers(begin, end))
+        if asked in numbers:
+          asked = store.draw(random)
+      made = make(random, asked)
+      if made is None:
+        continue
+      question, answer, held = made
+      holders = self.holders(passages, held)
+      if len(holders) != int(there):
+        continue
+      reply = self.reply(answer, holders[0] if there else None)
+      if len(question) + len(reply) + 4 > left:
+        continue
+      left -= len(question) + len(reply) + 4
+      turns.append((question, reply))
+      if len(turns) == wanted:
+        break
+    return self.dialogue(passages, turns) if turns else None
 
   def recurring(self, random, budget):
     store = self.store
@@ -270,56 +328,31 @@ class Reader:
     begin_passage, end_passage = store.of_document[store.passages[asked][0]]
     if end_passage - begin_passage < 2:
       return None
-    found = self.sentence(random, asked)
-    runs = found and found[1].salient()
+    sentence = self.sentence(random, asked)
+    runs = sentence and sentence.salient()
     if not runs:
       return None
     begin, end = runs[int(random.integers(len(runs)))]
-    core = found[1].core(begin, end)
-    if not found[1].begins[begin] or not 1 <= len(core) <= 12:
+    core = sentence.core(begin, end)
+    if not sentence.begins[begin] or not 1 <= len(core) <= 12:
       return None
     near = [n for n in range(max(begin_passage, asked - 12),
                              min(end_passage, asked + 13)) if n != asked]
     for number in random.permutation(near):
       gold = store.passage(int(number))
-      if any(contains(line, core) for line in gold[1]):
+      if self.holders([gold], core):
         break
     else:
       return None
-    question = self.ask(random, found[1], begin, end)
+    question = self.ask(random, sentence, begin, end)
     left = budget - len(question) - len(core) - 12 - self.size(gold)
     if left < 0:
       return None
-    others = self.others(random, int(number), left, core)
-    return self.example(random, gold, others, question, core)
-
-  def follow(self, random, budget):
-    number = self.store.draw(random)
-    found = self.sentence(random, number)
-    if not found:
-      return None
-    sentence = found[1]
-    shown = int(random.integers(3, 7))
-    length = int(random.integers(2, 17))
-    end = min(shown + length, sentence.count)
-    if end <= shown:
-      return None
-    answer = sentence.core(shown, end)
-    if len(answer) == 0 or not sentence.begins[shown]:
-      return None
-    beginning = sentence.tokens[sentence.edges[0]:sentence.edges[shown]]
-    question = numpy.concatenate([self.vocabulary.piece(" What follows:"), beginning,
-                                  self.vocabulary.piece("?")])
-    gold = self.store.passage(number)
-    there = self.answerable(random)
-    left = budget - len(question) - len(answer) - 12 - (
-        self.size(gold) if there else 0)
-    if left < 0:
-      return None
-    others = self.others(random, number, left, beginning)
-    if not there and not others:
-      return None
-    return self.example(random, gold if there else None, others, question, answer)
+    passages = [store.passage(n) for n in
+                self.others(random, int(number), left, core) if n != asked]
+    place = int(random.integers(len(passages) + 1))
+    passages.insert(place, gold)
+    return self.dialogue(passages, [(question, self.reply(core, place))])
 
   def made_up(self, random, facts):
     """[(key, attribute, value)], no key twice."""
@@ -348,62 +381,77 @@ class Reader:
     return numpy.concatenate([key, piece(" has the"), piece(f" {attribute}"), value,
                               piece(".")])
 
-  def recall(self, random, budget, facts=None, there=None):
+  def recall(self, random, budget, facts=None, asked=None):
     """Made-up facts in lines of their own among the passages' lines.
 
-    `facts`: how many; `there`: whether the passages hold the one that is asked for.
+    `facts`: how many; `asked`: for how many that are there, and no other, to ask.
     """
     piece = self.vocabulary.piece
     if facts is None:
-      facts = int(min(2 ** random.integers(0, 7), max(1, budget // 40)))
-    if there is None:
-      there = self.answerable(random)
-    made = self.made_up(random, facts + 1)
+      facts = int(min(2 ** random.integers(0, 7), max(1, budget // 60)))
+    unanswered = UNANSWERED if asked is None else 0
+    if asked is None:
+      asked = min(facts, self.count_turns(random, budget))
+    made = self.made_up(random, facts + asked)
     form = int(random.integers(3))
     lines = [self.stated(form, *fact) for fact in made[:facts]]
-    asked = int(random.integers(facts))
-    key, attribute, value = made[asked if there else facts]
-    question = (numpy.concatenate([piece(" What is"), key, piece("?")]) if form == 1
-                else numpy.concatenate([piece(f" What is the {attribute} of"), key,
-                                        piece("?")]))
-    left = budget - len(question) - len(value) - 24 - sum(len(l) + 4 for l in lines)
+    chosen = [int(i) if random.random() >= unanswered else facts + place
+              for place, i in enumerate(random.permutation(facts)[:asked])]
+    questions = [
+        numpy.concatenate([piece(" What is"), key, piece("?")]) if form == 1 else
+        numpy.concatenate([piece(f" What is the {attribute} of"), key, piece("?")])
+        for key, attribute, _ in (made[i] for i in chosen)]
+    left = budget - 20 - sum(len(line) + 4 for line in lines) - sum(
+        len(q) + len(made[i][2]) + 12 for q, i in zip(questions, chosen))
     if left < 0:
       return None
     passages = [(title, list(texts)) for title, texts in
-                self.others(random, self.store.draw(random), left, None)]
+                map(self.store.passage,
+                    self.others(random, self.store.draw(random), left, None))]
     if random.random() < 0.3 or not passages:  # all in one list
-      holder = int(random.integers(len(passages) + 1))
-      passages.insert(holder, (piece(" List"), lines))
+      place = int(random.integers(len(passages) + 1))
+      passages.insert(place, (piece(" List"), lines))
+      places = [place] * facts
     else:
-      order = numpy.sort(random.integers(0, len(passages), facts))
-      for fact, place in enumerate(order):
+      places = numpy.sort(random.integers(0, len(passages), facts)).tolist()
+      for fact, place in enumerate(places):
         texts = passages[place][1]
         texts.insert(int(random.integers(len(texts) + 1)), lines[fact])
-      holder = int(order[asked])
-    reply = (numpy.concatenate([value, piece(f" [{holder + 1}]")]) if there
-             else piece(" " + ABSTENTION))
-    return [*self.prompts.parts(passages, question), (reply, ANSWER), ([END], ANSWER)]
+    return self.dialogue(passages, [
+        (question, self.reply(made[i][2], places[i] if i < facts else None))
+        for question, i in zip(questions, chosen)])
 
   def question(self, random, budget):
-    """One of SQuAD's, beside passages of the same article and others."""
+    """SQuAD's about one paragraph, beside others of its article and elsewhere."""
     store = self.store
-    question, answer, document, (begin, end) = store.questions[
-        int(random.integers(len(store.questions)))]
-    gold = (store.title(document), [store.tokens[begin:end]])
-    there = self.answerable(random, 0.25)
-    left = budget - len(question) - len(answer) - 12 - (self.size(gold) if there else 0)
+    _, _, document, line = store.questions[int(random.integers(len(store.questions)))]
+    gold = (store.title(document), [store.tokens[line[0]:line[1]]])
+    there = random.random() >= UNANSWERED_QUESTIONS
+    numbers = store.about[line]
+    wanted = self.count_turns(random, budget) if there else 1
+    chosen = [store.questions[numbers[i]]
+              for i in random.permutation(len(numbers))[:wanted]]
+    left = budget - 2 - sum(len(q) + len(a) + 12 for q, a, _, _ in chosen) - (
+        self.size(gold) if there else 0)
     if left < 0:
       return None
-    # As often as not the passage alone, or a few; else as many as there is room.
+    # As often as not the paragraph alone, or a few; else as many as there is room.
     if random.random() < 0.6:
       left = min(left, int(random.choice([0, 0, 300, 600]) if there else
                            random.choice([300, 300, 600])))
     first, last = store.of_document[document]
-    others = self.others(random, int(random.integers(first, last)), left, answer)
-    others = [p for p in others if not contains(gold[1][0], p[1][0])]
-    if not there and not others:
+    passages = [store.passage(n) for n in self.others(
+        random, int(random.integers(first, last)), left, None)]
+    passages = [p for p in passages if not contains(gold[1][0], p[1][0])
+                and not any(self.holders([p], a) for _, a, _, _ in chosen)]
+    place = None
+    if there:
+      place = int(random.integers(len(passages) + 1))
+      passages.insert(place, gold)
+    if not passages:
       return None
-    return self.example(random, gold if there else None, others, question, answer)
+    return self.dialogue(passages, [(question, self.reply(answer, place))
+                                    for question, answer, _, _ in chosen])
 
 
 class Rows:

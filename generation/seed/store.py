@@ -75,6 +75,9 @@ class Store:
     self.raw_documents = []
     self.read_documents()
     self.questions = self.read_questions(folder, tables["question_lines"])
+    self.about = {}  # line range -> questions that it answers
+    for number, (_, _, _, line) in enumerate(self.questions):
+      self.about.setdefault(line, []).append(number)
     weights, first = [], 0
     for source in tables["sources"]:
       factor = factors.get(source["source"], 1)

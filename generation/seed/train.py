@@ -7,9 +7,9 @@
 CONFIG is one of configs/, DATA what tokens.py wrote. OUT holds state.safetensors
 (all that is needed to go on), curve.jsonl, and recipe.json: the CONFIG with S times
 the tokens in every phase. After --minutes, counted from the start of the program,
-the state is written and the run ends; --resume goes on with it at the next step. A step's rows are a function of the seed and the step's number
-alone, so on one machine the stopped run and the whole run are the same; on a CPU,
-bit for bit.
+the state is written and the run ends; --resume goes on with it at the next step. A
+step's rows are a function of the seed and the step's number alone, so on one machine
+the stopped run and the whole run are the same; on a CPU, bit for bit.
 
 The rate warms up, stays, and falls linearly over the last part of the tokens
 (warmup-stable-decay). On a GPU products are taken in bf16 and the model is compiled.

@@ -146,22 +146,24 @@ class SeedTest(unittest.TestCase):
         part = tokens[segments == segment]
         kind = kinds[segments == segment]
         self.assertEqual(part[0], USER)
-        if ANSWER not in kind:
-          continue
-        begin = int(numpy.argmax(kind == ANSWER))
-        self.assertEqual(part[begin - 1], ASSISTANT)
-        self.assertEqual(kind[begin - 1], NOTHING)
-        self.assertEqual(part[-1], END)
-        prompt = store.vocabulary.tokenizer.decode(part[1:begin - 1].tolist())
-        answer = store.vocabulary.tokenizer.decode(part[begin:-1].tolist())
-        if answer == ABSTENTION:
-          continue
-        # The passage that is cited holds the answer.
-        found = re.fullmatch(r"(.*) \[(\d+)\]", answer, re.S)
-        self.assertIsNotNone(found, answer)
-        blocks = re.split(r"(?:^|\n\n)\[\d+\] ", prompt)
-        self.assertIn(found[1], blocks[int(found[2])])
-        answered += 1
+        # Runs of answer tokens, each behind its question.
+        edges = numpy.flatnonzero(numpy.diff(numpy.concatenate(
+            [[0], kind == ANSWER, [0]])))
+        decode = lambda ids: store.vocabulary.tokenizer.decode(ids.tolist())
+        for begin, end in zip(edges[::2], edges[1::2]):
+          self.assertEqual(part[begin - 1], ASSISTANT)
+          self.assertEqual(kind[begin - 1], NOTHING)
+          self.assertEqual(part[end - 1], END)
+          answer = decode(part[begin:end - 1])
+          if answer == ABSTENTION:
+            continue
+          # The passage that is cited holds the answer.
+          found = re.fullmatch(r"(.*) \[(\d+)\]", answer, re.S)
+          self.assertIsNotNone(found, answer)
+          passages = decode(part[1:edges[0]])
+          blocks = re.split(r"(?:^|\n\n)\[\d+\] ", passages)
+          self.assertIn(found[1], blocks[int(found[2])])
+          answered += 1
     self.assertGreater(answered, 20)
 
   def test_scan_is_the_recurrence(self):
