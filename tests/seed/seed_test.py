@@ -14,6 +14,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -82,6 +83,7 @@ class SeedTest(unittest.TestCase):
     train = ("--workers", 0)
     run("train.py", CONFIG, cls.data, cls.whole, *train)
     run("train.py", CONFIG, cls.data, cls.cut, *train, "--stop-at", STOP)
+    shutil.copytree(cls.cut, os.path.join(root, "moved"))
     run("train.py", CONFIG, cls.data, cls.cut, *train, "--resume")
 
   @classmethod
@@ -106,22 +108,33 @@ class SeedTest(unittest.TestCase):
       self.assertTrue(torch.equal(tensor, cut[name]), name)
 
   def test_packed_state(self):
-    run("state.py", "pack", os.path.join(self.whole, "state.safetensors"),
-        self.path("parts"), "--part-mib", 0.25)
+    moved = self.path("moved")
+    path = os.path.join(moved, "state.safetensors")
+    exact = load_file(path)
+    run("state.py", "pack", path, self.path("parts"), "--part-mib", 0.25)
+    os.remove(path)
     parts = glob.glob(self.path("parts", "part-*"))
     self.assertGreater(len(parts), 2)
     self.assertLessEqual(max(map(os.path.getsize, parts)), 1 << 18)
-    run("state.py", "unpack", self.path("parts"), self.path("back.safetensors"))
-    whole = load_file(os.path.join(self.whole, "state.safetensors"))
-    back = load_file(self.path("back.safetensors"))
-    self.assertEqual(set(whole), set(back))
-    for name, tensor in whole.items():
+    run("state.py", "unpack", self.path("parts"), path)
+    back = load_file(path)
+    self.assertEqual(set(exact), set(back))
+    for name, tensor in exact.items():
       if name.startswith("weight/"):
         error = (tensor - back[name]).norm() / tensor.norm()
         self.assertLess(error, 0.004, name)
+    # It goes on, slowly at first.
+    run("train.py", os.path.join(moved, "recipe.json"), self.data, moved,
+        "--workers", 0, "--resume", "--stop-at", STOP + 2)
+    with open(os.path.join(moved, "curve.jsonl")) as file:
+      last = [json.loads(line) for line in file][-1]
+    with open(CONFIG) as file:
+      rate = json.load(file)["rate"]
+    self.assertEqual(last["step"], STOP + 2)
+    self.assertAlmostEqual(last["rate"], rate * 2 / 20, 6)
     os.remove(parts[1])
     with self.assertRaises(AssertionError):
-      run("state.py", "unpack", self.path("parts"), self.path("back.safetensors"))
+      run("state.py", "unpack", self.path("parts"), path)
 
   def test_three_implementations_agree(self):
     run("export.py", self.whole, self.data, self.path("model"), "--type", "float32")
