@@ -13,7 +13,10 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "braid/v1/admin_service.pb.h"
+#include "braid/v1/collection_service.pb.h"
+#include "braid/v1/document_service.pb.h"
 #include "braid/v1/generation_service.pb.h"
+#include "braid/v1/operation_service.pb.h"
 #include "google/protobuf/message.h"
 #include "services/adapters/json.h"
 #include "services/adapters/mcp_tools.h"
@@ -33,9 +36,19 @@ void Require(bool holds) {
 
 const std::vector<HttpRule>& Rules() {
   // The linker leaves out what nobody names.
-  Require(v1::GetServerInfoRequest::default_instance().GetDescriptor() !=
-          nullptr);
-  Require(v1::GenerateRequest::default_instance().GetDescriptor() != nullptr);
+  for (const Message* linked :
+       {static_cast<const Message*>(
+            &v1::GetServerInfoRequest::default_instance()),
+        static_cast<const Message*>(
+            &v1::GetCollectionRequest::default_instance()),
+        static_cast<const Message*>(
+            &v1::GetDocumentRequest::default_instance()),
+        static_cast<const Message*>(
+            &v1::GetOperationRequest::default_instance()),
+        static_cast<const Message*>(
+            &v1::GenerateRequest::default_instance())}) {
+    Require(linked->GetDescriptor() != nullptr);
+  }
   static const auto& rules =
       *new std::vector<HttpRule>(*braid::services::adapters::RulesOf(
           {"braid.v1.CollectionService", "braid.v1.DocumentService",
