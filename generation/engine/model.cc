@@ -27,12 +27,9 @@ absl::StatusOr<std::unique_ptr<HybridModel>> HybridModel::Load(
       !status.ok()) {
     return status;
   }
-  const model::TensorSpec& embedding = loaded->spec_.embedding;
-  loaded->embedding_ = loaded->checkpoint_->Find(embedding.name);
-  if (model::IsQuantized(*loaded->checkpoint_, embedding.name)) {
-    loaded->quantized_embedding_.emplace(
-        *loaded->checkpoint_, *loaded->spec_.quantization, embedding);
-  }
+  loaded->embedding_ =
+      model::EmbeddingTable(*loaded->checkpoint_, loaded->spec_.quantization,
+                            loaded->spec_.embedding);
 
   kernels::ThreadPool pool(threads);
   const absl::StatusOr<model::WeightLoader::Options> options =
@@ -69,19 +66,8 @@ SequenceState HybridModel::NewState(kernels::KvType kv) const {
 
 void HybridModel::Embed(absl::Span<const int32_t> ids, float* x) const {
   const size_t hidden = spec_.hidden;
-  if (quantized_embedding_.has_value()) {
-    for (size_t r = 0; r < ids.size(); ++r) {
-      kernels::Dequantize(*spec_.quantization,
-                          quantized_embedding_->row(ids[r]), hidden,
-                          x + r * hidden);
-    }
-  } else {
-    const size_t row_bytes = embedding_->bytes / embedding_->shape[0];
-    for (size_t r = 0; r < ids.size(); ++r) {
-      model::WidenToF32(embedding_->dtype,
-                        embedding_->data + ids[r] * row_bytes, hidden,
-                        x + r * hidden);
-    }
+  for (size_t r = 0; r < ids.size(); ++r) {
+    embedding_.Read(ids[r], x + r * hidden);
   }
   kernels::Scale(static_cast<float>(spec_.embedding_multiplier), x, x,
                  ids.size() * hidden);

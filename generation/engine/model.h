@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +13,8 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "generation/checkpoint/checkpoint.h"
+#include "generation/checkpoint/embedding_table.h"
 #include "generation/checkpoint/model_spec.h"
-#include "generation/checkpoint/quantized_tensors.h"
 #include "generation/checkpoint/weight_type.h"
 #include "generation/layers/block.h"
 #include "generation/layers/linear.h"
@@ -78,8 +77,7 @@ class HybridModel {
   model::ModelSpec spec_;
   // Kept open: rows of the embedding are widened as they are looked up.
   std::unique_ptr<model::Checkpoint> checkpoint_;
-  const model::TensorView* embedding_ = nullptr;
-  std::optional<model::QuantizedTensor> quantized_embedding_;
+  model::EmbeddingTable embedding_;
   std::vector<std::vector<std::unique_ptr<model::Block>>> layers_;
   bool keeps_embedded_ = false;  // some block asks for the embeddings
   model::RmsNorm final_norm_;

@@ -11,16 +11,6 @@
 #include "kernels/norm.h"
 
 namespace braid::model {
-namespace {
-
-// Row `row` of a [rows, width] table, widened to f32.
-void ReadRow(const TensorView& table, int64_t row, int64_t width, float* out) {
-  const uint64_t row_bytes = table.bytes / table.shape[0];
-  WidenToF32(table.dtype, table.data + row * row_bytes, width, out);
-}
-
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<BertModel>> BertModel::Load(
     std::unique_ptr<Checkpoint> checkpoint, const BertConfig& config,
     WeightType weights, kernels::ThreadPool* pool) {
@@ -40,13 +30,10 @@ absl::StatusOr<std::unique_ptr<BertModel>> BertModel::Load(
     if (format.has_value()) model->weight_bits_ = format->bits;
   }
   const Checkpoint& tensors = *model->checkpoint_;
-  if (IsQuantized(tensors, spec.word_embeddings.name)) {
-    model->quantized_words_.emplace(tensors, *config.quantization,
-                                    spec.word_embeddings);
-  } else {
-    model->word_embeddings_ = tensors.Find(spec.word_embeddings.name);
-  }
-  model->position_embeddings_ = tensors.Find(spec.position_embeddings.name);
+  model->word_embeddings_ =
+      EmbeddingTable(tensors, config.quantization, spec.word_embeddings);
+  model->position_embeddings_ =
+      EmbeddingTable(tensors, config.quantization, spec.position_embeddings);
   WeightLoader loader(tensors, *options);
   model->type_embeddings_ = loader.Read(spec.type_embeddings);
   model->embedding_norm_ = LoadNorm(spec.embedding_norm, loader);
@@ -82,15 +69,6 @@ void BertModel::Normalize(const Norm& norm, size_t rows, float* x,
                      pool);
 }
 
-void BertModel::ReadWord(int64_t id, float* out) const {
-  if (quantized_words_.has_value()) {
-    kernels::Dequantize(*config_.quantization, quantized_words_->row(id),
-                        config_.hidden_size, out);
-  } else {
-    ReadRow(*word_embeddings_, id, config_.hidden_size, out);
-  }
-}
-
 absl::Status BertModel::EmbedTokens(const Input& input, float* out) const {
   const auto& [ids, offsets, types, first_only] = input;
   if (!types.empty() && types.size() != ids.size()) {
@@ -114,7 +92,7 @@ absl::Status BertModel::EmbedTokens(const Input& input, float* out) const {
                          config_.vocab_size));
       }
       float* to = out + (offsets[s] + t) * hidden;
-      ReadWord(id, to);
+      word_embeddings_.Read(id, to);
       // The order of additions is that of the reference implementation.
       const int64_t type = types.empty() ? 0 : types[offsets[s] + t];
       if (type >= config_.type_vocab_size) {
@@ -124,7 +102,7 @@ absl::Status BertModel::EmbedTokens(const Input& input, float* out) const {
       }
       kernels::AddScaled(1.0f, type_embeddings_.data() + type * hidden, to,
                          hidden);
-      ReadRow(*position_embeddings_, t, hidden, row.data());
+      position_embeddings_.Read(static_cast<int64_t>(t), row.data());
       kernels::AddScaled(1.0f, row.data(), to, hidden);
     }
   }

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,7 +13,7 @@
 #include "generation/checkpoint/bert_config.h"
 #include "generation/checkpoint/bert_spec.h"
 #include "generation/checkpoint/checkpoint.h"
-#include "generation/checkpoint/quantized_tensors.h"
+#include "generation/checkpoint/embedding_table.h"
 #include "generation/checkpoint/weight_type.h"
 #include "generation/layers/linear.h"
 #include "generation/layers/weight_loader.h"
@@ -87,15 +86,13 @@ class BertModel {
   static Norm LoadNorm(const LayerNormSpec& spec, WeightLoader& loader);
   void Normalize(const Norm& norm, size_t rows, float* x,
                  kernels::ThreadPool* pool) const;
-  void ReadWord(int64_t id, float* out) const;
   absl::Status EmbedTokens(const Input& input, float* out) const;
 
   BertConfig config_;
   std::unique_ptr<Checkpoint> checkpoint_;
   int weight_bits_ = 32;
-  const TensorView* word_embeddings_ = nullptr;
-  std::optional<QuantizedTensor> quantized_words_;  // instead, if in codes
-  const TensorView* position_embeddings_ = nullptr;
+  EmbeddingTable word_embeddings_;
+  EmbeddingTable position_embeddings_;
   std::vector<float> type_embeddings_;  // [type_vocab_size, hidden_size]
   Norm embedding_norm_;
   std::vector<Layer> layers_;
