@@ -248,6 +248,11 @@ impl LexicalIndex {
         merges.set_min_num_segments(SEGMENTS_PER_MERGE);
         merges.set_del_docs_ratio_before_merge(MAX_DELETED_SHARE);
         writer.set_merge_policy(Box::new(merges));
+        // Tantivy stamps the first operation of a new writer with the stamp of
+        // the last commit. A merge that begins before the next commit could then
+        // take a delete for one that its segments already have, and lose it. An
+        // empty batch uses that stamp up.
+        writer.run(Vec::new())?;
         // What a killed writer left behind.
         writer.garbage_collect_files().wait()?;
 
@@ -426,4 +431,66 @@ fn clear(path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunks(index: &LexicalIndex) -> Vec<u64> {
+        index.snapshot().chunks()
+    }
+
+    /// Segments that were to be merged when their process was killed; one chunk
+    /// was deleted by its last commit.
+    fn write_unmerged(path: &Path, segments: u64) {
+        let directory = CheckedDirectory::open(path).unwrap();
+        let index = Index::create(directory, schema().0, IndexSettings::default()).unwrap();
+        register_analyzers(&index, language_of("en").unwrap());
+        let mut writer: IndexWriter = index
+            .writer_with_num_threads(1, WRITER_MEMORY_BYTES)
+            .unwrap();
+        writer.set_merge_policy(Box::new(NoMergePolicy));
+        let (_, fields) = schema();
+        for segment in 0..segments {
+            for chunk in [3 * segment + 1, 3 * segment + 2, 3 * segment + 3] {
+                let mut document = TantivyDocument::default();
+                document.add_u64(fields.chunk, chunk);
+                document.add_text(fields.words, "mill");
+                writer.add_document(document).unwrap();
+            }
+            if segment + 1 == segments {
+                for other in 1..segments {
+                    writer.delete_term(Term::from_field_u64(fields.chunk, 3 * other + 2));
+                }
+            }
+            let mut prepared = writer.prepare_commit().unwrap();
+            let payload = json!({"analysis": ANALYSIS_VERSION, "language": "en",
+                                 "sequence": segment + 1});
+            prepared.set_payload(&payload.to_string());
+            prepared.commit().unwrap();
+        }
+        writer.wait_merging_threads().unwrap();
+    }
+
+    #[test]
+    fn first_delete_after_opening_outlives_the_merges_it_starts() {
+        const SEGMENTS: u64 = SEGMENTS_PER_MERGE as u64 + 2;
+        for deleted in 3 * SEGMENTS - 5..=3 * SEGMENTS {
+            let directory = tempfile::tempdir().unwrap();
+            write_unmerged(directory.path(), SEGMENTS);
+            let index = LexicalIndex::open(directory.path(), "en").unwrap();
+            let mut expected = chunks(&index);
+            assert_eq!(expected.len() as u64, 3 * SEGMENTS - (SEGMENTS - 1));
+            index.delete(deleted).unwrap();
+            index.add(100, "", "weir").unwrap();
+            index.commit(SEGMENTS + 1).unwrap();
+            expected.retain(|chunk| *chunk != deleted);
+            expected.push(100);
+            assert_eq!(chunks(&index), expected, "without {deleted}");
+            drop(index); // waits for the merges
+            let index = LexicalIndex::open(directory.path(), "en").unwrap();
+            assert_eq!(chunks(&index), expected, "without {deleted}, merged");
+        }
+    }
 }
