@@ -58,7 +58,7 @@ struct AnswerUsage {
 
 struct AnswerFinal {
   FinishReason finish_reason = FinishReason::kStop;
-  std::string abstain_reason;  // `no_passages`, `no_support`
+  std::string abstain_reason;  // no_passages, no_support, no_citation
 };
 
 using AnswerEvent =

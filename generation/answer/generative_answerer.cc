@@ -41,7 +41,10 @@ class GenerativeAnswerer : public Answerer {
 
  private:
   // The passages that fit the model's context, best first, numbered as in the
-  // request; a passage that does not fit is left out.
+  // request; a passage that does not fit is left out. The question stands
+  // before them and behind them: layers whose state has a fixed size must know
+  // what to keep while they read (Arora et al., "Just read twice: closing the
+  // recall gap for recurrent language models", 2024).
   absl::StatusOr<std::string> Prompt(const AnswerRequest& request) const;
 
   Generator* const generator_;
@@ -50,8 +53,8 @@ class GenerativeAnswerer : public Answerer {
 absl::StatusOr<std::string> GenerativeAnswerer::Prompt(
     const AnswerRequest& request) const {
   const std::string question = absl::StrCat("Question: ", request.question);
-  absl::StatusOr<size_t> fixed =
-      generator_->CountTokens(absl::StrCat(kInstructions, "\n", question));
+  absl::StatusOr<size_t> fixed = generator_->CountTokens(
+      absl::StrCat(kInstructions, "\n", question, "\n\n", question));
   if (!fixed.ok()) return fixed.status();
   const size_t context = generator_->max_context_tokens();
   size_t used = *fixed + kTemplateTokens + request.max_answer_tokens;
@@ -69,7 +72,7 @@ absl::StatusOr<std::string> GenerativeAnswerer::Prompt(
         absl::StrCat("no passage fits the model's context of ", context,
                      " tokens beside the question and max_answer_tokens"));
   }
-  return absl::StrCat(prompt, question);
+  return absl::StrCat(question, "\n\n", prompt, question);
 }
 
 absl::Status GenerativeAnswerer::Answer(const AnswerRequest& request,
@@ -91,12 +94,14 @@ absl::Status GenerativeAnswerer::Answer(const AnswerRequest& request,
 
   CitationMarkers markers(request.passages);
   bool receiver_there = true;
+  bool cited = false;
   absl::StatusOr<GenerationResult> result = generator_->Generate(
       generation,
       [&](absl::string_view delta) {
         receiver_there = sink(AnswerDelta{std::string(delta)});
         for (AnswerCitation& citation : markers.Add(delta)) {
           if (!receiver_there) break;
+          cited = true;
           receiver_there = sink(std::move(citation));
         }
         return receiver_there;
@@ -107,7 +112,11 @@ absl::Status GenerativeAnswerer::Answer(const AnswerRequest& request,
   if (!sink(AnswerUsage{result->prompt_tokens, result->completion_tokens})) {
     return absl::OkStatus();
   }
-  sink(AnswerFinal{result->finish_reason, ""});
+  // The model says in its own words that the passages hold no answer, or it
+  // answers from elsewhere.
+  const bool abstains = !cited && result->finish_reason == FinishReason::kStop;
+  sink(abstains ? AnswerFinal{FinishReason::kAbstained, "no_citation"}
+                : AnswerFinal{result->finish_reason, ""});
   return absl::OkStatus();
 }
 

@@ -165,12 +165,13 @@ TEST(GenerativeAnswererTest, StreamsTextAndCitations) {
   ASSERT_TRUE(std::holds_alternative<AnswerFinal>(events.back()));
   EXPECT_EQ(std::get<AnswerFinal>(events.back()).finish_reason,
             FinishReason::kStop);
-  // The passages are numbered from 1, with the question behind them.
+  // The passages are numbered from 1, between the question and itself.
   ASSERT_EQ(generator.asked.size(), 2u);
   EXPECT_EQ(generator.asked[0].role, "system");
   const std::string& prompt = generator.asked[1].content;
   EXPECT_TRUE(absl::StrContains(prompt, "[1] Locks\n> Locks protect"));
-  EXPECT_LT(prompt.find("[2] "), prompt.find("What is 40P01?"));
+  EXPECT_LT(prompt.find("What is 40P01?"), prompt.find("[1] "));
+  EXPECT_LT(prompt.find("[2] "), prompt.rfind("What is 40P01?"));
 }
 
 TEST(GenerativeAnswererTest, AbstainsWithoutPassages) {
@@ -181,6 +182,22 @@ TEST(GenerativeAnswererTest, AbstainsWithoutPassages) {
   EXPECT_EQ(last.finish_reason, FinishReason::kAbstained);
   EXPECT_EQ(last.abstain_reason, "no_passages");
   EXPECT_TRUE(generator.asked.empty());
+}
+
+TEST(GenerativeAnswererTest, AnswersWithoutACitationAreAbstentions) {
+  ScriptedGenerator generator;
+  AnswerRequest request;
+  request.question = "What is 40P01?";
+  request.passages = Passages();
+  for (const std::string reply :
+       {"The passages do not say.", "Bananas are yellow fruit [1].",
+        "Deadlock [9]", ""}) {
+    generator.reply = reply;
+    const std::vector<AnswerEvent> events = RunAnswer(generator, request);
+    const auto& last = std::get<AnswerFinal>(events.back());
+    EXPECT_EQ(last.finish_reason, FinishReason::kAbstained) << reply;
+    EXPECT_EQ(last.abstain_reason, "no_citation");
+  }
 }
 
 TEST(GenerativeAnswererTest, LeavesOutPassagesThatDoNotFit) {

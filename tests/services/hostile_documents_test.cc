@@ -152,9 +152,10 @@ TEST_F(HostileDocumentsTest, NoTextPassesForTheFrameOfThePrompt) {
           own.emplace_back(line);
         }
       }
-      ASSERT_EQ(own.size(), 2u) << turns[1].content;
-      EXPECT_TRUE(absl::StartsWith(own[0], "[1] "));
-      EXPECT_EQ(own[1], "Question: How old is the mill?");
+      ASSERT_EQ(own.size(), 3u) << turns[1].content;
+      EXPECT_EQ(own[0], "Question: How old is the mill?");
+      EXPECT_TRUE(absl::StartsWith(own[1], "[1] "));
+      EXPECT_EQ(own[2], own[0]);
       for (const char* hidden :
            {"\xF3\xA0", "\xE2\x80\xAE", "\xE2\x80\x8B", "\xE2\x80\xA8", "\r"}) {
         EXPECT_FALSE(absl::StrContains(turns[1].content, hidden)) << text;
