@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "fusion/rerank/cross_encoder.h"
+#include "generation/answer/answerer_choice.h"
 #include "generation/answer/extractive_answerer.h"
 #include "generation/answer/generative_answerer.h"
 #include "retrieval/encoder/bert_encoder.h"
@@ -79,7 +80,9 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
     const Config& config, const EncoderWrap& wrap) {
   const absl::StatusOr<Roles> roles = RolesOf(config);
   if (!roles.ok()) return roles.status();
-  const bool extracts = roles->generation && config.model_directory.empty();
+  const bool generates = roles->generation && !config.model_directory.empty();
+  const bool extracts = roles->generation && (roles->retrieval || !generates ||
+                                              config.answerer == "extractive");
   Parts parts;
   if (roles->retrieval || extracts) {
     absl::StatusOr<std::string> directory = ResolveEncoderDirectory(config);
@@ -95,18 +98,28 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
     absl::Status status = AddRetrieval(config, &parts);
     if (!status.ok()) return status;
   }
+  std::unique_ptr<generation::Answerer> extractive;
+  std::unique_ptr<generation::Answerer> generative;
   if (extracts) {
-    parts.answerer = generation::MakeExtractiveAnswerer(
+    extractive = generation::MakeExtractiveAnswerer(
         MakeSentenceSimilarity(parts.encoder.get(), Threads(config)),
         generation::ExtractiveOptions());
-  } else if (roles->generation) {
+  }
+  if (generates) {
     auto generator =
         generation::Generator::Load(config.model_directory, Threads(config),
                                     *kernels::ParseKvType(config.kv_cache),
                                     *model::ParseWeightType(config.weights));
     if (!generator.ok()) return generator.status();
     parts.generator = *std::move(generator);
-    parts.answerer = generation::MakeGenerativeAnswerer(parts.generator.get());
+    generative = generation::MakeGenerativeAnswerer(parts.generator.get());
+  }
+  if (roles->generation) {
+    parts.answerer = generation::MakeAnswererChoice(
+        std::move(extractive), std::move(generative),
+        generates && config.answerer == "generator"
+            ? generation::AnswererKind::kGenerator
+            : generation::AnswererKind::kExtractive);
   }
   return Assemble(config, std::move(parts));
 }

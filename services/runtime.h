@@ -35,7 +35,8 @@ class Runtime {
  public:
   // What the configuration's roles need: for retrieval the encoder (and the
   // reranker, if there is one), the parser worker and the data directory; for
-  // generation the model, or the encoder, which extracted answers need.
+  // generation the model, or the encoder, which extracted answers need; where
+  // both are there, a request may choose between the two.
   // `wrap` is given the encoder and gives back what is used in its place; for
   // measurements.
   using EncoderWrap = std::function<std::unique_ptr<retrieval::Encoder>(
@@ -62,6 +63,7 @@ class Runtime {
   const retrieval::Encoder& encoder() const { return *encoder_; }
   retrieval::LocalBackend& backend() { return *backend_; }
   // With the role generation only.
+  bool has_answerer() const { return answerer_ != nullptr; }
   generation::Answerer& answerer() { return *answerer_; }
   generation::Generator* generator() { return generator_.get(); }  // or null
   const fusion::Reranker* reranker() const {

@@ -25,7 +25,11 @@ struct GroundingPassage {
   double score = 0;  // of retrieval; best first
 };
 
+// Which of a server's answerers is to answer.
+enum class AnswererKind { kDefault, kExtractive, kGenerator };
+
 struct AnswerRequest {
+  AnswererKind answerer = AnswererKind::kDefault;
   std::string question;
   std::vector<GroundingPassage> passages;
   uint32_t max_answer_tokens = 256;

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -23,6 +24,7 @@ struct AskOptions {
   int top_k = 0;
   int max_context_tokens = 0;
   int max_answer_tokens = 0;
+  std::string answerer;
   double temperature = 0;
   uint64_t seed = 0;
   FusionFlags fusion;
@@ -148,6 +150,11 @@ ExitCode RunAsk(const AskOptions& options, const Context& context) {
   request.set_top_k(options.top_k);
   request.set_max_context_tokens(options.max_context_tokens);
   request.set_max_answer_tokens(options.max_answer_tokens);
+  if (options.answerer == "extractive") {
+    request.set_answerer(v1::ANSWERER_EXTRACTIVE);
+  } else if (options.answerer == "generator") {
+    request.set_answerer(v1::ANSWERER_GENERATOR);
+  }
   request.set_multi_hop(options.multi_hop);
   if (options.min_relevance.has_value()) {
     request.set_min_relevance(*options.min_relevance);
@@ -195,6 +202,11 @@ void AddAsk(CLI::App& app, CommonOptions* common, Action* action) {
   verb->add_option("--max-answer-tokens", options->max_answer_tokens,
                    "Length of the answer, in tokens (default: 256)")
       ->check(CLI::Range(1, 32768));
+  verb->add_option("--answerer", options->answerer,
+                   "What answers: sentences of the documents, or the generator "
+                   "(default: the server's choice)")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"extractive", "generator"}));
   verb->add_option("--temperature", options->temperature,
                    "Where a model answers: 0 for greedy")
       ->capture_default_str()
@@ -211,8 +223,7 @@ void AddAsk(CLI::App& app, CommonOptions* common, Action* action) {
   verb->add_flag("--explain", options->explain,
                  "With --json: why each passage stands where it stands");
   verb->add_option("--model", common->model,
-                   "With --data: Hugging Face causal model that answers; "
-                   "without one, answers are extracted")
+                   "With --data: Hugging Face causal model, the generator")
       ->type_name("DIR");
   AddConnectionFlags(verb, common);
   verb->callback([options, action] {

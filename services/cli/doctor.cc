@@ -51,6 +51,7 @@ absl::Status CheckServer(const Context& context, v1::AdminService::Stub& admin,
   (*report)["kernel_target"] = info.kernel_target();
   (*report)["gpus"] = StringsToJson(info.gpus());
   (*report)["model"] = info.model();
+  (*report)["answerer"] = info.answerer();
   (*report)["reranker"] = info.reranker();
   (*report)["uptime_seconds"] = info.uptime_seconds();
   (*report)["resident_bytes"] = info.resident_bytes();

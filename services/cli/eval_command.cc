@@ -102,6 +102,11 @@ void AddEval(CLI::App& app, CommonOptions* common, Action* action) {
           "recall of abstentions")
       ->type_name("FILE")
       ->needs(answers);
+  verb->add_option("--model", common->model,
+                   "With --answers: Hugging Face causal model that answers; "
+                   "without one, answers are extracted")
+      ->type_name("DIR")
+      ->needs(answers);
   verb->add_option("--plot", options->plot,
                    "Draw nDCG@10 of the runs with their 95 % intervals: .svg")
       ->type_name("FILE");

@@ -24,6 +24,9 @@ struct Config {
   // are not those of another.
   std::string encoder_weights = "int8";
   std::string model_directory;  // HF causal model; empty: extractive answers
+  // What answers where a request names nothing and there is a model: generator
+  // or extractive.
+  std::string answerer = "generator";
   // HF cross-encoder (BertForSequenceClassification, one label); empty: the
   // fused order stands.
   std::string reranker_directory;

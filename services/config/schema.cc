@@ -31,6 +31,7 @@ std::vector<Setting> MakeSettings() {
       {"", "encoder_directory", &C::encoder_directory},
       {"", "encoder_weights", &C::encoder_weights, 0, 0, WeightTypes()},
       {"", "model_directory", &C::model_directory},
+      {"", "answerer", &C::answerer, 0, 0, {"generator", "extractive"}},
       {"", "reranker_directory", &C::reranker_directory},
       {"", "reranker_weights", &C::reranker_weights, 0, 0, WeightTypes()},
       {"", "parser_executable", &C::parser_executable},

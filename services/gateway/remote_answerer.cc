@@ -10,6 +10,18 @@
 namespace braid::services {
 namespace {
 
+v1::Answerer ToProto(generation::AnswererKind kind) {
+  switch (kind) {
+    case generation::AnswererKind::kExtractive:
+      return v1::ANSWERER_EXTRACTIVE;
+    case generation::AnswererKind::kGenerator:
+      return v1::ANSWERER_GENERATOR;
+    case generation::AnswererKind::kDefault:
+      break;
+  }
+  return v1::ANSWERER_UNSPECIFIED;
+}
+
 v1::AnswerFromPassagesRequest ToProto(
     const generation::AnswerRequest& request) {
   v1::AnswerFromPassagesRequest proto;
@@ -20,6 +32,7 @@ v1::AnswerFromPassagesRequest ToProto(
     added->set_text(passage.text);
     added->set_score(passage.score);
   }
+  proto.set_answerer(ToProto(request.answerer));
   proto.set_max_answer_tokens(static_cast<int32_t>(request.max_answer_tokens));
   v1::SamplingOptions* sampling = proto.mutable_sampling();
   sampling->set_temperature(request.sampling.temperature);

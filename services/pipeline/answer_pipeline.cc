@@ -184,6 +184,7 @@ class AnswerRun {
 
   absl::Status Generate() {
     const absl::Duration start = clock_.Now();
+    request_.answerer = query_.answerer;
     request_.max_answer_tokens = query_.max_answer_tokens;
     request_.sampling = query_.sampling;
     request_.deadline = query_.search.query.deadline;

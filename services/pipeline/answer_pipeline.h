@@ -15,6 +15,7 @@
 namespace braid::services {
 
 struct AnswerQuery : ContextQuery {
+  generation::AnswererKind answerer = generation::AnswererKind::kDefault;
   uint32_t max_answer_tokens = 256;
   // Abstain if a reranker gives the best passage less than this probability.
   double min_relevance = 0;

@@ -39,6 +39,9 @@ absl::Status GetInfo(const Call& call, const v1::GetServerInfoRequest&,
   if (runtime.generator() != nullptr) {
     response->set_model(runtime.generator()->name());
   }
+  if (runtime.has_answerer()) {
+    response->set_answerer(runtime.answerer().name());
+  }
   if (runtime.reranker() != nullptr) {
     response->set_reranker(runtime.reranker()->name());
   }

@@ -116,6 +116,21 @@ PipelineQuery ParseSearch(const v1::SearchRequest& request,
   return query;
 }
 
+generation::AnswererKind ParseAnswerer(v1::Answerer answerer,
+                                       RequestChecker* check) {
+  switch (answerer) {
+    case v1::ANSWERER_UNSPECIFIED:
+      break;
+    case v1::ANSWERER_EXTRACTIVE:
+      return generation::AnswererKind::kExtractive;
+    case v1::ANSWERER_GENERATOR:
+      return generation::AnswererKind::kGenerator;
+    default:
+      check->Add("answerer", "is not an Answerer");
+  }
+  return generation::AnswererKind::kDefault;
+}
+
 }  // namespace
 
 absl::StatusOr<PipelineQuery> Parse(const v1::SearchRequest& request,
@@ -176,6 +191,7 @@ absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,
           ? check.Number("min_relevance", request.min_relevance(), 0, 1)
           : limits.default_min_relevance;
   query.sampling = ParseSampling(request.sampling(), &check);
+  query.answerer = ParseAnswerer(request.answerer(), &check);
   ParseFusion(request.fusion(), limits.default_answer_rerank_depth, &check,
               &search);
   if (absl::Status status = check.status(); !status.ok()) return status;
@@ -230,6 +246,7 @@ absl::StatusOr<generation::GenerationRequest> Parse(
   if (absl::Status status = check.status(); !status.ok()) return status;
   return out;
 }
+
 absl::StatusOr<generation::AnswerRequest> Parse(
     const v1::AnswerFromPassagesRequest& request, const Limits& limits) {
   RequestChecker check(limits);
@@ -266,6 +283,7 @@ absl::StatusOr<generation::AnswerRequest> Parse(
       check.Count("max_answer_tokens", request.max_answer_tokens(),
                   limits.default_answer_tokens, limits.max_answer_tokens);
   out.sampling = ParseSampling(request.sampling(), &check);
+  out.answerer = ParseAnswerer(request.answerer(), &check);
   if (absl::Status status = check.status(); !status.ok()) return status;
   return out;
 }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string>
 #include <thread>
@@ -321,6 +322,44 @@ TEST_F(GatewayTest, WorkEndsWithItsCaller) {
     absl::SleepFor(absl::Milliseconds(1));
   }
   EXPECT_EQ(running, 0);
+}
+
+// What is to answer is the request's choice, whoever answers.
+TEST_F(GatewayTest, TheAnswererIsPassedOn) {
+  std::mutex mutex;
+  std::vector<generation::AnswererKind> asked;
+  TestOptions generation;
+  generation.answerer = [&](const generation::AnswerRequest& request,
+                            const generation::AnswerSink& sink,
+                            std::stop_token) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    asked.push_back(request.answerer);
+    sink(generation::AnswerUsage{});
+    sink(generation::AnswerFinal{});
+    return absl::OkStatus();
+  };
+  Start({}, generation);
+  gateway_->Put("default", "water", "Water boils.");
+  for (const v1::Answerer answerer :
+       {v1::ANSWERER_UNSPECIFIED, v1::ANSWERER_EXTRACTIVE,
+        v1::ANSWERER_GENERATOR, static_cast<v1::Answerer>(7)}) {
+    grpc::ClientContext context;
+    v1::AnswerRequest request;
+    request.set_collection("collections/default");
+    request.set_question("water?");
+    request.set_answerer(answerer);
+    v1::AnswerResponse event;
+    const auto stream = gateway_->answers().Answer(&context, request);
+    while (stream->Read(&event)) {
+    }
+    EXPECT_EQ(stream->Finish().error_code(),
+              answerer == 7 ? grpc::StatusCode::INVALID_ARGUMENT
+                            : grpc::StatusCode::OK);
+  }
+  EXPECT_THAT(asked,
+              ::testing::ElementsAre(generation::AnswererKind::kDefault,
+                                     generation::AnswererKind::kExtractive,
+                                     generation::AnswererKind::kGenerator));
 }
 
 // Many callers at once who come and go as they like.
