@@ -37,7 +37,7 @@ def prompt_text(passages, question):
   """As GenerativeAnswerer makes it."""
   blocks = [f"[{i + 1}] {title}\n" + "\n".join(f"> {line}" for line in lines) + "\n\n"
             for i, (title, lines) in enumerate(passages)]
-  return "".join(blocks) + f"Question: {question}"
+  return f"Question: {question}\n\n" + "".join(blocks) + f"Question: {question}"
 
 
 def pairs(row, count):

@@ -25,6 +25,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 CHUNK = 128
+# Of an embedding as the first layer meets it. AdamW moves every entry of the table by
+# the rate: smaller ones would be overwritten in a few steps.
+EMBEDDING_RMS = 0.25
+# The most that a row of queries' and keys' matrices measures in the mean. Muon lets
+# their products grow until attention is all or nothing and learns no more (Kimi Team,
+# "Kimi K2", 2025, section 2.1).
+SHARP = 1.5
 
 
 @dataclasses.dataclass
@@ -305,9 +312,13 @@ class Backbone(nn.Module):
     super().__init__()
     self.config = config
     self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
-    nn.init.normal_(self.embed_tokens.weight, std=0.02)
+    nn.init.normal_(self.embed_tokens.weight, std=EMBEDDING_RMS)
     self.layers = nn.ModuleList(Layer(config, kind) for kind in config.layer_types)
     self.norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+    attentions = [layer for layer in self.layers if not layer.is_mamba]
+    # Not a parameter's name: the layer is in `layers`.
+    object.__setattr__(self, "pointer", attentions[-1])
+    self.pointed_from = None
 
   def forward(self, tokens, segments, alone):
     """tokens and segments [batch, tokens]; `alone`: every row is one document.
@@ -320,9 +331,29 @@ class Backbone(nn.Module):
     x = self.embed_tokens(tokens) * self.config.embedding_multiplier
     balance = 0
     for layer in self.layers:
+      if layer is self.pointer:
+        self.pointed_from = x
       x, one = layer(x, segments, mask)
       balance = balance + one
     return self.norm(x), balance / len(self.layers)
+
+  def pointing(self, rows, places, segments):
+    """Where the last head of the last attention layer looks, in the last forward().
+
+    From the tokens `places` of `rows`, both [n]: log-probabilities [n, tokens].
+    """
+    x = self.pointer.input_layernorm(self.pointed_from)
+    attention = self.pointer.self_attn
+    width = self.config.hidden_size // attention.heads
+    group = attention.heads // attention.kv_heads
+    first = (attention.kv_heads - 1) * group * width
+    q = F.linear(x[rows, places], attention.q_proj.weight[first:first + width])
+    k = F.linear(x, attention.k_proj.weight[-width:])
+    scores = (k[rows] @ q[..., None])[..., 0].float() * attention.scale
+    here = torch.arange(segments.shape[1], device=segments.device)
+    seen = (here <= places[:, None]) & (
+        segments[rows] == segments[rows, places][:, None])
+    return scores.where(seen, -torch.inf).log_softmax(-1)
 
 
 class Seed(nn.Module):
@@ -359,7 +390,8 @@ class WeightedCrossEntropy(torch.autograd.Function):
 
   The gradient is taken together with the loss, a slice of tokens at a time.
   """
-  LOGITS = 1 << 26  # at once
+  # At once: what fits a processor's cache, or makes large products on a GPU.
+  LOGITS = {"cpu": 1 << 22, "cuda": 1 << 26}
 
   @staticmethod
   def forward(ctx, hidden, embedding, targets, weights, divisor, dtype):
@@ -368,7 +400,8 @@ class WeightedCrossEntropy(torch.autograd.Function):
     d_hidden = torch.zeros_like(hidden)
     d_matrix = torch.zeros_like(embedding)
     losses = torch.empty_like(weights)
-    rows_at_once = max(1, WeightedCrossEntropy.LOGITS // len(embedding))
+    rows_at_once = max(
+        1, WeightedCrossEntropy.LOGITS[hidden.device.type] // len(embedding))
     for begin in range(0, len(targets), rows_at_once):
       part = slice(begin, begin + rows_at_once)
       rows = hidden[part].to(dtype)

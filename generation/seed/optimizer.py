@@ -8,6 +8,8 @@ some tens of steps: so a state that must be small can leave it out (state.py).
 
 import torch
 
+from model import SHARP
+
 MOMENTUM = 0.95
 BETAS = (0.9, 0.95)
 EPSILON = 1e-8
@@ -86,6 +88,10 @@ class Optimizer:
         piece = self.parameters[name][..., begin:end, :]
         piece.mul_(1 - rate * self.weight_decay)
         piece.sub_(update.view_as(piece), alpha=scale)
+    for name, parameter in self.parameters.items():
+      if "q_proj" in name or "k_proj" in name:
+        size = parameter.square().sum(-1).mean().sqrt()
+        parameter.mul_((SHARP / size).clamp(max=1))
 
   def adam(self, name, parameter, gradient, rate):
     first, second = self.first[name], self.second[name]

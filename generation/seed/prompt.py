@@ -25,14 +25,17 @@ class Prompts:
       parts += [piece(">"), line, newline]
     return numpy.concatenate([*parts, newline])
 
-  def passages(self, passages):
-    """[(tokens, kind)] of the passages, numbered from 1."""
+  def passages(self, passages, question):
+    """[(tokens, kind)] of the passages, numbered from 1, behind the question."""
+    newline = self.vocabulary.newline
     return [([USER], NOTHING),
+            (self.vocabulary.piece("Question:"), NOTHING), (question, NOTHING),
+            (newline, NOTHING), (newline, NOTHING),
             *((self.block(i + 1, *passage), TEXT)
               for i, passage in enumerate(passages))]
 
   def question(self, question):
-    """What comes behind them, up to where the answer begins."""
+    """The question once more, up to where the answer begins."""
     return [(self.vocabulary.piece("Question:"), NOTHING), (question, QUESTION),
             ([ASSISTANT], NOTHING)]
 
@@ -40,6 +43,6 @@ class Prompts:
     """The same from text, as a list of token ids."""
     encode = lambda text: self.vocabulary.encode(" " + text)
     parts = self.passages([(encode(title), [encode(line) for line in lines])
-                           for title, lines in passages])
+                           for title, lines in passages], encode(question))
     parts += self.question(encode(question))
     return numpy.concatenate([tokens for tokens, _ in parts]).tolist()

@@ -2,8 +2,8 @@
 
 An example is a list of (tokens, kind); its prompt has exactly the form that Braid's
 generator gives it (generation/answer/generative_answerer.cc, through the chat
-template): numbered passages, then the question, then the answer with the number of
-the passage that holds it. Everything is made from tokens, at the moment it is
+template): the question, numbered passages, the question again, then the answer with
+the number of the passage that holds it. Everything is made from tokens, at the moment it is
 needed: the same text gives other questions each time.
 
 The self-supervised tasks:
@@ -15,11 +15,14 @@ The self-supervised tasks:
   recurring  the same of a span that another passage of the document holds as
              well, and only that one is shown (Splinter, 2021)
   follow     the beginning of a sentence asks for what follows it: an exact copy
+  copy       the same up to the end of the line: many tokens to copy, and with one
+             passage in two made of words at random, nothing else to go by. What
+             reading begins with: finding where the last tokens stood before
   recall     made-up facts, far apart, between passages of text
 And SQuAD's training questions as `question`. Any of them comes now and then without
 the passage that answers it; then the answer is ABSTENTION. The same passages are asked
-several times in a row, as turns of a conversation: an answer is 1 % of an example
-otherwise.
+several times in a row, as turns of a conversation of which the first turn's question
+stands before them: an answer is 1 % of an example otherwise.
 """
 
 import numpy
@@ -31,6 +34,7 @@ from tokens import END, USER
 MIN_EXAMPLE = 200  # tokens: less room than this is filled with text
 TRIES = 6  # of a task that does not suit a passage
 TURN = 48  # tokens of a question and its answer, on average
+FRAME = 6  # tokens around a question that is asked before the passages
 UNANSWERED, UNANSWERED_QUESTIONS = 0.12, 0.25  # shares
 JOINERS = [" of", " the", " de", " von", " van", " al"]
 ATTRIBUTES = ["code", "number", "name", "colour", "password", "city", "key", "price",
@@ -134,12 +138,13 @@ class Reader:
     self.tasks = {"text": self.text,
                   "cloze": lambda *place: self.sentences(*place, self.cloze),
                   "follow": lambda *place: self.sentences(*place, self.follow),
+                  "copy": self.copy,
                   "recurring": self.recurring,
                   "recall": self.recall, "question": self.question}
 
   def dialogue(self, passages, turns):
     """`turns`: [(question, reply)]"""
-    parts = self.prompts.passages(passages)
+    parts = self.prompts.passages(passages, turns[0][0])
     for i, (question, reply) in enumerate(turns):
       if i > 0:
         parts.append(([USER], NOTHING))
@@ -282,11 +287,32 @@ class Reader:
                                   self.vocabulary.piece("?")])
     return question, sentence.core(shown, end), beginning
 
+  def copy(self, random, budget):
+    """Lines to go on with, each of one passage."""
+    store, vocabulary = self.store, self.vocabulary
+    passages, turns, left = [], [], budget - 2
+    for _ in range(1 + int(random.integers(4))):
+      title, lines = store.passage(store.draw(random))
+      line = lines[int(random.integers(len(lines)))][:int(random.integers(16, 80))]
+      if random.random() < 0.5:
+        line = random.choice(vocabulary.names, len(line))
+      shown = int(random.integers(1, 5))
+      size = 6 + len(title) + 3 + len(line) + shown + len(line) + 8
+      if size + FRAME + shown > left or len(line) < 8:
+        continue
+      left -= size
+      passages.append((title, [line]))
+      turns.append((numpy.concatenate([vocabulary.piece(" What follows:"),
+                                       line[:shown], vocabulary.piece("?")]),
+                    self.reply(line[shown:], len(passages) - 1)))
+    turns = [turns[i] for i in random.permutation(len(turns))]
+    return self.dialogue(passages, turns) if turns else None
+
   def sentences(self, random, budget, make):
     """Questions that `make` makes of sentences, about some passages."""
     store = self.store
     wanted = self.count_turns(random, budget)
-    left = budget - 2 - wanted * TURN
+    left = budget - 2 - wanted * TURN - TURN // 2
     number = store.draw(random)
     numbers = [number] if self.size(store.passage(number)) <= left else []
     left -= sum(self.size(store.passage(n)) for n in numbers)
@@ -314,9 +340,12 @@ class Reader:
       if len(holders) != int(there):
         continue
       reply = self.reply(answer, holders[0] if there else None)
-      if len(question) + len(reply) + 4 > left:
+      size = len(question) + len(reply) + 4
+      if not turns:
+        size += len(question) + FRAME
+      if size > left:
         continue
-      left -= len(question) + len(reply) + 4
+      left -= size
       turns.append((question, reply))
       if len(turns) == wanted:
         break
@@ -345,7 +374,7 @@ class Reader:
     else:
       return None
     question = self.ask(random, sentence, begin, end)
-    left = budget - len(question) - len(core) - 12 - self.size(gold)
+    left = budget - 2 * len(question) - len(core) - FRAME - 12 - self.size(gold)
     if left < 0:
       return None
     passages = [store.passage(n) for n in
@@ -402,7 +431,8 @@ class Reader:
         numpy.concatenate([piece(f" What is the {attribute} of"), key, piece("?")])
         for key, attribute, _ in (made[i] for i in chosen)]
     left = budget - 20 - sum(len(line) + 4 for line in lines) - sum(
-        len(q) + len(made[i][2]) + 12 for q, i in zip(questions, chosen))
+        len(q) + len(made[i][2]) + 12 for q, i in zip(questions, chosen)) - (
+            len(questions[0]) + FRAME)
     if left < 0:
       return None
     passages = [(title, list(texts)) for title, texts in
@@ -432,7 +462,7 @@ class Reader:
     chosen = [store.questions[numbers[i]]
               for i in random.permutation(len(numbers))[:wanted]]
     left = budget - 2 - sum(len(q) + len(a) + 12 for q, a, _, _ in chosen) - (
-        self.size(gold) if there else 0)
+        len(chosen[0][0]) + FRAME) - (self.size(gold) if there else 0)
     if left < 0:
       return None
     # As often as not the paragraph alone, or a few; else as many as there is room.
@@ -454,6 +484,27 @@ class Reader:
                                     for question, answer, _, _ in chosen])
 
 
+def sources(tokens, kinds, citation):
+  """[(place that an answer begins behind, place in a passage where it stands)]
+
+  Of one example's tokens. `citation` is the token that ends an answer's words; one
+  without it is an abstention.
+  """
+  pairs = []
+  answer = numpy.concatenate([[False], kinds == ANSWER, [False]])
+  edges = numpy.flatnonzero(answer[1:] != answer[:-1])
+  for begin, end in zip(edges[::2], edges[1::2]):
+    cited = numpy.flatnonzero(tokens[begin:end] == citation)
+    if len(cited) == 0:
+      continue
+    places = numpy.flatnonzero((tokens[:begin] == tokens[begin]) &
+                               (kinds[:begin] == TEXT))
+    for step in range(1, int(cited[-1])):
+      places = places[tokens[places + step] == tokens[begin + step]]
+    pairs += [(begin - 1, place) for place in places]
+  return pairs
+
+
 class Rows:
   """Rows of training: examples one behind the other, as many as there is room for.
 
@@ -464,11 +515,12 @@ class Rows:
     self.reader, self.seed = reader, seed
 
   def row(self, phase, step, index, length, mixture):
-    """tokens [length + 1], kinds and segments like it."""
+    """tokens [length + 1], kinds and segments like it; sources."""
     random = numpy.random.default_rng([self.seed, phase, step, index])
     names = list(mixture)
     shares = numpy.cumsum([mixture[n] for n in names])
-    tokens, kinds, segments = [], [], []
+    tokens, kinds, segments, pairs = [], [], [], []
+    citation = self.reader.vocabulary.piece(" [")[0]
     left, segment = length + 1, 0
     while left > 0:
       example = None
@@ -481,11 +533,14 @@ class Rows:
             break
       if example is None:
         example = self.reader.text(random, min(left, MIN_EXAMPLE))
-      for part, kind in example:
-        tokens.append(part)
-        kinds.append(numpy.full(len(part), kind, numpy.int64))
-        segments.append(numpy.full(len(part), segment, numpy.int64))
-        left -= len(part)
+      tokens.append(numpy.concatenate([part for part, _ in example]))
+      kinds.append(numpy.concatenate(
+          [numpy.full(len(part), kind, numpy.int64) for part, kind in example]))
+      segments.append(numpy.full(len(tokens[-1]), segment, numpy.int64))
+      begin = length + 1 - left
+      pairs += [(begin + behind, begin + place) for behind, place in
+                sources(tokens[-1], kinds[-1], citation) if begin + behind < length]
+      left -= len(tokens[-1])
       segment += 1
-    return tuple(numpy.concatenate(parts)[:length + 1]
-                 for parts in (tokens, kinds, segments))
+    return (*(numpy.concatenate(parts)[:length + 1]
+              for parts in (tokens, kinds, segments)), pairs)

@@ -12,7 +12,8 @@ step's rows are a function of the seed and the step's number alone, so on one ma
 the stopped run and the whole run are the same; on a CPU, bit for bit.
 
 The rate warms up, stays, and falls linearly over the last part of the tokens
-(warmup-stable-decay). On a GPU products are taken in bf16 and the model is compiled.
+(warmup-stable-decay). CONFIG says whether products are taken in bf16 and whether the
+model is compiled.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import time
 import numpy
 import torch
 
+import initial
 import state
 from model import Config, Seed, WeightedCrossEntropy, sizes
 from optimizer import Optimizer
@@ -57,7 +59,7 @@ class Plan:
 
 
 class Batches(torch.utils.data.Dataset):
-  """Item i: (tokens, segments, weights, kinds) of step i; arrays with a row each."""
+  """Item i: (tokens, segments, weights, kinds, sources) of step i."""
 
   def __init__(self, plan, rows):
     self.plan, self.rows = plan, rows
@@ -70,36 +72,77 @@ class Batches(torch.utils.data.Dataset):
     phase = self.plan.phases[index]
     rows = [self.rows.row(index, place, i, length, phase["mixture"])
             for i in range(max(1, self.plan.batch // length))]
-    tokens, kinds, segments = (numpy.stack(part) for part in zip(*rows))
+    *rows, pairs = zip(*rows)
+    tokens, kinds, segments = map(numpy.stack, rows)
+    # [(row, place that an answer begins behind, where a passage holds it)]
+    sources = numpy.array([(row, *pair) for row, found in enumerate(pairs)
+                           for pair in found], numpy.int64).reshape(-1, 3)
     weight_of = numpy.zeros(4, numpy.float32)
     for kind, name in ((TEXT, "text"), (QUESTION, "question"), (ANSWER, "answer")):
       weight_of[kind] = phase["weights"][name]
     weights = weight_of[kinds[:, 1:]] * (segments[:, 1:] == segments[:, :-1])
-    return tokens, segments[:, :-1].copy(), weights, kinds[:, 1:].copy()
+    # An answer's first token is the one that has to be looked for.
+    weights[(kinds[:, 1:] == ANSWER) & (kinds[:, :-1] != ANSWER)] *= (
+        phase["weights"]["first"])
+    # The head is half of the work, and most tokens are no answer: of those a sample.
+    share = phase["text_share"]
+    taken = numpy.random.default_rng([self.rows.seed, step]).random(weights.shape)
+    weights *= numpy.where(kinds[:, 1:] == ANSWER, 1,
+                           (taken < share) / numpy.float32(share))
+    return tokens, segments[:, :-1].copy(), weights, kinds[:, 1:].copy(), sources
 
 
-def train_step(model, batch, device, micro_tokens, balance_share):
-  """Gradients of one step. Returns the mean losses of text and answers."""
-  tokens, segments, weights, kinds = (torch.from_numpy(part) for part in batch)
+def pointing_loss(model, segments, sources):
+  """Minus the logarithm of the attention on what is to be answered, summed.
+
+  The last head of the last attention layer is told where to look: an answer's first
+  token is what the passage holds there. `sources` [n, 3] as Batches makes them.
+  """
+  asking, number = sources[:, :2].unique(dim=0, return_inverse=True)
+  looks = model.pointing(asking[:, 0], asking[:, 1], segments)
+  right = torch.zeros(looks.shape, dtype=torch.bool, device=looks.device)
+  right[number, sources[:, 2]] = True
+  return -looks.where(right, -torch.inf).logsumexp(-1).sum(), len(asking)
+
+
+def train_step(model, batch, device, micro_tokens, recipe, precision):
+  """Gradients of one step.
+
+  Returns the mean losses of text, of answers, and of where answers are looked for.
+  """
+  tokens, segments, weights, kinds, sources = map(torch.from_numpy, batch)
   total = weights.sum().item()
   length = segments.shape[1]
   rows = max(1, micro_tokens // length)
   count = -(-len(tokens) // rows)
-  precision = torch.bfloat16 if device.type == "cuda" else torch.float32
-  sums = torch.zeros(2, 2, device=device)
+  answers = max(1, len(sources[:, :2].unique(dim=0)))
+  sums = torch.zeros(3, 2, device=device)
   for begin in range(0, len(tokens), rows):
     part = slice(begin, begin + rows)
     ids = tokens[part].to(device, non_blocking=True)
     weight = (weights[part] / total).to(device).flatten()
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-      hidden, balance = model.model(ids[:, :-1], segments[part].to(device), False)
+    counted = weight.nonzero()[:, 0]
+    weight = weight[counted]
+    inside = segments[part].to(device)
+    there = (sources[:, 0] >= begin) & (sources[:, 0] < begin + rows)
+    found = sources[there].to(device)
+    pointing = 0
+    with torch.autocast(device.type, precision,
+                        enabled=precision != torch.float32):
+      hidden, balance = model.model(ids[:, :-1], inside, False)
+      if len(found):
+        found[:, 0] -= begin
+        pointing, asked = pointing_loss(model.model, inside, found)
+        sums[2, 0] += pointing.detach()
+        sums[2, 1] += asked
     loss, each = WeightedCrossEntropy.apply(
-        hidden.flatten(0, 1), model.model.embed_tokens.weight,
-        ids[:, 1:].flatten(), weight, model.config.logits_scaling, precision)
-    (loss + balance_share * balance / count).backward()
-    kind = kinds[part].to(device).flatten()
+        hidden.flatten(0, 1)[counted], model.model.embed_tokens.weight,
+        ids[:, 1:].flatten()[counted], weight, model.config.logits_scaling, precision)
+    (loss + recipe["balance_share"] * balance / count +
+     recipe["pointing_share"] * pointing / answers).backward()
+    kind = kinds[part].to(device).flatten()[counted]
     for i, which in enumerate((TEXT, ANSWER)):
-      chosen = ((kind == which) & (weight > 0)).float()
+      chosen = (kind == which).float()
       sums[i, 0] += (each * chosen).sum()
       sums[i, 1] += chosen.sum()
   return sums[:, 0] / sums[:, 1].clamp(min=1)
@@ -130,9 +173,12 @@ def main():
     phase["tokens"] = round(phase["tokens"] * arguments.scale)
   config = Config.read(recipe["model"])
   device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+  precision = getattr(torch, recipe["precision"])
   torch.set_float32_matmul_precision("high")
   torch.manual_seed(recipe["seed"])
   model = Seed(config).to(device)
+  if recipe["initial"]:
+    initial.put_into(model, arguments.data)
   optimizer = Optimizer(model, config, recipe["weight_decay"])
   plan = Plan(recipe)
   os.makedirs(arguments.out, exist_ok=True)
@@ -161,19 +207,19 @@ def main():
       Batches(plan, Rows(Reader(store), recipe["seed"])), batch_size=None,
       sampler=range(begin, last), num_workers=arguments.workers,
       prefetch_factor=3 if arguments.workers else None, collate_fn=lambda item: item)
-  if device.type == "cuda":
+  if recipe["compile"]:
     # Layers of one kind share their code: one compilation for each kind and length.
     torch._dynamo.config.recompile_limit = 64
     for layer in model.model.layers:
       layer.compile(dynamic=False)
 
   before, shown = progress["seconds"], (time.time(), progress["tokens"])
-  losses = torch.zeros(2, device=device)
+  losses = torch.zeros(3, device=device)
   since = 0
   with open(curve_path, "a") as curve_file:
     for step, batch in zip(range(begin, last), batches):
-      losses += train_step(model, batch, device, arguments.micro_tokens,
-                           recipe["balance_share"])
+      losses += train_step(model, batch, device, arguments.micro_tokens, recipe,
+                           precision)
       norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
       rate = plan.rate_at(step, progress["rewarm_from"])
       optimizer.step(rate)
@@ -184,10 +230,11 @@ def main():
       progress["seconds"] = before + spent
       ends = step + 1 == last or spent > arguments.minutes * 60
       if (step + 1) % recipe["report_every"] == 0 or ends:
-        text, answer = (losses / since).tolist()
+        text, answer, pointing = (losses / since).tolist()
         row = {"step": step + 1, "tokens": progress["tokens"],
                "phase": plan.phases[plan.steps[step][0]]["name"],
                "text_loss": round(text, 4), "answer_loss": round(answer, 4),
+               "pointing_loss": round(pointing, 4),
                "norm": round(float(norm), 3), "rate": round(rate, 7),
                "tokens_per_second": round((progress["tokens"] - shown[1]) /
                                           (time.time() - shown[0])),

@@ -26,7 +26,7 @@ try:
   import tokenizers
   import torch
   import transformers
-  from safetensors.torch import load_file
+  from safetensors.torch import load_file, save_file
 except ImportError as error:
   print(f"skipped: {error}")
   sys.exit(77)
@@ -79,6 +79,11 @@ class SeedTest(unittest.TestCase):
     cls.data = os.path.join(root, "data")
     write_corpus(os.path.join(root, "corpus"))
     run("tokens.py", os.path.join(root, "corpus"), cls.data, "--vocabulary", 1024)
+    # What initial.py makes of an encoder.
+    vectors = torch.randn(1024, 96, generator=torch.Generator().manual_seed(1))
+    vectors[:4] = 0
+    save_file({"vectors": vectors.half()},
+              os.path.join(cls.data, "vectors.safetensors"))
     cls.whole, cls.cut = os.path.join(root, "whole"), os.path.join(root, "cut")
     train = ("--workers", 0)
     run("train.py", CONFIG, cls.data, cls.whole, *train)
@@ -141,6 +146,39 @@ class SeedTest(unittest.TestCase):
     output = run("check.py", self.path("model"), "--braid", BRAID)
     self.assertIn('"ok"', output)
 
+  def test_copying_begins_before_training(self):
+    import initial
+    from model import Config, Seed
+    with open(CONFIG) as file:
+      config = Config.read(json.load(file)["model"])
+    torch.manual_seed(3)
+    length = 40
+    once = 4 + torch.randperm(config.vocab_size - 4)[:length]
+    tokens = torch.cat([once, once])[None]
+    later = torch.arange(length, 2 * length - 1)
+    shares = []
+
+    def look(attention, inputs):
+      q, k = (projection(inputs[0])[0].unflatten(-1, (heads, -1)).transpose(0, 1)
+              for projection, heads in ((attention.q_proj, attention.heads),
+                                        (attention.k_proj, attention.kv_heads)))
+      scores = q[0] @ k[0].T * attention.scale
+      seen = torch.ones_like(scores).tril().bool()
+      weights = scores.where(seen, -torch.inf).softmax(-1)
+      # On what came behind the same token, the first time.
+      shares.append(weights[later, later - length + 1].mean().item())
+
+    for copying in (False, True):
+      model = Seed(config)
+      if copying:
+        initial.put_into(model, self.data)
+      layer = next(l for l in model.model.layers if not l.is_mamba)
+      layer.self_attn.register_forward_pre_hook(look)
+      with torch.no_grad():
+        model(tokens)
+    self.assertLess(shares[0], 0.05)
+    self.assertGreater(shares[1], 3 * shares[0])
+
   def test_rows_hold_whole_prompts(self):
     from prompt import ABSTENTION, ANSWER, NOTHING
     from reading import Reader, Rows
@@ -148,13 +186,19 @@ class SeedTest(unittest.TestCase):
     from tokens import ASSISTANT, END, USER
     store = Store(self.data, {})
     rows = Rows(Reader(store), seed=1)
-    mixture = {"cloze": 1, "recall": 1, "follow": 1, "recurring": 1, "question": 1}
-    answered = 0
+    mixture = {"cloze": 1, "recall": 1, "follow": 1, "recurring": 1, "question": 1,
+               "copy": 1}
+    answered, pointed = 0, 0
     for index in range(20):
-      tokens, kinds, segments = rows.row(0, 0, index, 1024, mixture)
+      tokens, kinds, segments, sources = rows.row(0, 0, index, 1024, mixture)
       again = rows.row(0, 0, index, 1024, mixture)[0]
       self.assertTrue(numpy.array_equal(tokens, again))
       self.assertEqual(len(tokens), 1025)
+      for behind, place in sources:
+        self.assertEqual(tokens[behind], ASSISTANT)
+        self.assertEqual(tokens[behind + 1], tokens[place])
+        self.assertEqual(segments[behind], segments[place])
+        pointed += 1
       for segment in range(segments[-1]):  # the last may be cut
         part = tokens[segments == segment]
         kind = kinds[segments == segment]
@@ -174,10 +218,12 @@ class SeedTest(unittest.TestCase):
           found = re.fullmatch(r"(.*) \[(\d+)\]", answer, re.S)
           self.assertIsNotNone(found, answer)
           passages = decode(part[1:edges[0]])
+          self.assertTrue(passages.startswith("Question: "), passages)
           blocks = re.split(r"(?:^|\n\n)\[\d+\] ", passages)
           self.assertIn(found[1], blocks[int(found[2])])
           answered += 1
     self.assertGreater(answered, 20)
+    self.assertGreaterEqual(pointed, answered)
 
   def test_scan_is_the_recurrence(self):
     from model import ssd
