@@ -340,7 +340,8 @@ class Backbone(nn.Module):
   def pointing(self, rows, places, segments):
     """Where the last head of the last attention layer looks, in the last forward().
 
-    From the tokens `places` of `rows`, both [n]: log-probabilities [n, tokens].
+    From the tokens `places` of `rows`, both [n], rows ascending: log-probabilities
+    [n, tokens].
     """
     x = self.pointer.input_layernorm(self.pointed_from)
     attention = self.pointer.self_attn
@@ -349,7 +350,9 @@ class Backbone(nn.Module):
     first = (attention.kv_heads - 1) * group * width
     q = F.linear(x[rows, places], attention.q_proj.weight[first:first + width])
     k = F.linear(x, attention.k_proj.weight[-width:])
-    scores = (k[rows] @ q[..., None])[..., 0].float() * attention.scale
+    parts = q.split(rows.bincount(minlength=len(k)).tolist())
+    scores = torch.cat([part @ keys.t() for part, keys in zip(parts, k)])
+    scores = scores.float() * attention.scale
     here = torch.arange(segments.shape[1], device=segments.device)
     seen = (here <= places[:, None]) & (
         segments[rows] == segments[rows, places][:, None])
