@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "generation/layers/weight_loader.h"
+#include "kernels/aligned_vector.h"
 #include "kernels/elementwise.h"
 
 namespace braid::generation {
@@ -90,7 +91,7 @@ absl::Status HybridModel::Forward(absl::Span<const int32_t> ids,
   const size_t size = rows * hidden;
   model::Stream& stream = workspace->stream;
   stream.rows = rows;
-  for (std::vector<float>* buffer :
+  for (kernels::AlignedVector* buffer :
        {&stream.x, &stream.normed, &stream.out, &stream.branch}) {
     model::Workspace::Reserve(*buffer, size);
   }

@@ -18,6 +18,7 @@
 #include "generation/layers/linear.h"
 #include "generation/layers/weight_loader.h"
 #include "generation/layers/workspace.h"
+#include "kernels/aligned_vector.h"
 #include "kernels/thread_pool.h"
 
 namespace braid::model {
@@ -34,8 +35,8 @@ class BertModel {
    private:
     friend class BertModel;
     model::Workspace layers_;
-    std::vector<float> wide_;
-    std::vector<float> context_;
+    kernels::AlignedVector wide_;
+    kernels::AlignedVector context_;
   };
 
   // Takes tensor names as HF writes them, with or without the prefix "bert.".

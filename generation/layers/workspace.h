@@ -4,8 +4,8 @@
 #define BRAID_GENERATION_LAYERS_WORKSPACE_H_
 
 #include <cstddef>
-#include <vector>
 
+#include "kernels/aligned_vector.h"
 #include "kernels/thread_pool.h"
 
 namespace braid::model {
@@ -13,11 +13,11 @@ namespace braid::model {
 // The residual stream and the buffers that a step of it needs, each with room
 // for [rows, hidden] at least.
 struct Stream {
-  std::vector<float> x;
-  std::vector<float> embedded;  // x before the first layer, if that is used
-  std::vector<float> normed;
-  std::vector<float> out;
-  std::vector<float> branch;
+  kernels::AlignedVector x;
+  kernels::AlignedVector embedded;  // x before the first layer, if that is used
+  kernels::AlignedVector normed;
+  kernels::AlignedVector out;
+  kernels::AlignedVector branch;
   size_t rows = 0;
 };
 
@@ -26,17 +26,17 @@ struct Stream {
 // thread-safe: one workspace for each forward pass that runs at a time.
 struct Workspace {
   kernels::ThreadPool* pool = nullptr;  // null: run on the caller
-  std::vector<float> projected;
-  std::vector<float> mixed;
-  std::vector<float> small;
-  std::vector<float> gathered;
+  kernels::AlignedVector projected;
+  kernels::AlignedVector mixed;
+  kernels::AlignedVector small;
+  kernels::AlignedVector gathered;
   // For what calls another layer inside: experts, shared blocks.
-  std::vector<float> outer;
-  std::vector<float> latent;
+  kernels::AlignedVector outer;
+  kernels::AlignedVector latent;
   // Of the pass as a whole.
   Stream stream;
 
-  static float* Reserve(std::vector<float>& buffer, size_t count) {
+  static float* Reserve(kernels::AlignedVector& buffer, size_t count) {
     if (buffer.size() < count) buffer.resize(count);
     return buffer.data();
   }

@@ -40,10 +40,9 @@ void AttendSequence(const PackedAttentionParams& p, size_t sequence,
   for (size_t tile = 0; tile < tiles; ++tile) {
     const size_t row = tile * length / tiles;
     const size_t rows = (tile + 1) * length / tiles - row;
-    TileOfPanels<Layout::kRowMajor>(rows, PanelsFor(length),
-                                    p.q + at + row * p.ld, p.ld, keys,
-                                    dim * kPanel, dim, scores, ld_scores,
-                                    /*accumulate=*/false);
+    TileOfPanels<Layout::kRowMajor>(
+        rows, PanelsFor(length), p.q + at + row * p.ld, p.ld, keys,
+        dim * kPanel, dim, scores, ld_scores, kOntoNothing);
     float inverse_sums[kMaxRows];
     for (size_t r = 0; r < rows; ++r) {
       float* row_scores = scores + r * ld_scores;
@@ -53,7 +52,7 @@ void AttendSequence(const PackedAttentionParams& p, size_t sequence,
     }
     TileOfPanels<Layout::kRowMajor>(rows, PanelsFor(dim), scores, ld_scores,
                                     values, length * kPanel, length, result,
-                                    ld_result, /*accumulate=*/false);
+                                    ld_result, kOntoNothing);
     for (size_t r = 0; r < rows; ++r) {
       ScaleInPlace(result + r * ld_result, dim, inverse_sums[r]);
       std::memcpy(p.out + (first + row + r) * p.ldo + head * dim,

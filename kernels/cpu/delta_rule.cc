@@ -1,7 +1,6 @@
 #include "kernels/delta_rule.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "kernels/cpu/delta_rule_layout.h"
@@ -58,16 +57,19 @@ struct HeadMemory {
   float* updates;  // u of the open chunk in panels: [value_dim / 16][chunk][16]
   float* decays;   // see DeltaRuleLayout
 
-  float* key_in;          // exp(G[i]) k[i]: [chunk, padded key_dim]
-  float* query_in;        // exp(G[i]) q[i]: [chunk, padded key_dim]
+  // exp(G[i]) k[i] of the piece's rows, then exp(G[i]) q[i] of them, both
+  // [rows, padded key_dim]: what S^T is multiplied with, in one go.
+  float* key_in;
+  float* query_in;
   float* key_products;    // exp(G[i] - G[j]) k[i] . k[j], j < i: [chunk, chunk]
   float* query_products;  // the same with q[i], j <= i: [chunk, chunk]
-  float* result;          // [kMaxRows, padded value_dim]
+  float* result;          // S^T of both: [2 rows, padded value_dim]
   float* key_out;         // exp(G[L-1] - G[j]) k[j]: [key_dim][chunk]
   float* factors;         // [padded key_dim]
 };
 
-HeadMemory HeadMemoryOf(const DeltaRuleParams& p, size_t head) {
+HeadMemory HeadMemoryOf(const DeltaRuleParams& p, const Piece& piece,
+                        size_t head) {
   const DeltaRuleLayout layout(p.key_dim, p.value_dim);
   HeadMemory m{};
   m.ldk = layout.padded_keys;
@@ -78,14 +80,15 @@ HeadMemory HeadMemoryOf(const DeltaRuleParams& p, size_t head) {
   m.decays = m.state + layout.decays_at;
   constexpr size_t kSquare = kDeltaRuleChunk * kDeltaRuleChunk;
   const size_t key_floats = kDeltaRuleChunk * m.ldk;
-  m.key_in =
-      ThreadScratch(3 * key_floats + 2 * kSquare + kMaxRows * m.ldv + m.ldk);
-  m.query_in = m.key_in + key_floats;
-  m.key_out = m.query_in + key_floats;
+  const size_t rows = piece.end - piece.row;
+  m.key_in = ThreadScratch(2 * rows * (m.ldk + m.ldv) + key_floats +
+                           2 * kSquare + m.ldk);
+  m.query_in = m.key_in + rows * m.ldk;
+  m.result = m.query_in + rows * m.ldk;
+  m.key_out = m.result + 2 * rows * m.ldv;
   m.key_products = m.key_out + key_floats;
   m.query_products = m.key_products + kSquare;
-  m.result = m.query_products + kSquare;
-  m.factors = m.result + kMaxRows * m.ldv;
+  m.factors = m.query_products + kSquare;
   return m;
 }
 
@@ -98,10 +101,28 @@ HWY_INLINE VF DropNegligible(VF v) {
   return hn::IfThenZeroElse(hn::Lt(hn::Abs(v), hn::Set(DF(), kNegligible)), v);
 }
 
+// decays[j] = exp(from - sums[j]) for j up to `last`, 0 behind it.
+HWY_INLINE void Decays(double from, const double* sums, size_t last,
+                       float* decays) {
+  for (size_t j = 0; j < kPanel; ++j) {
+    decays[j] = static_cast<float>(from - sums[j]);
+  }
+  const DF d;
+  const hn::RebindToSigned<DF> di;
+  for (size_t j = 0; j < kPanel; j += kLanes) {
+    const auto known = hn::Lt(hn::Iota(di, static_cast<int32_t>(j)),
+                              hn::Set(di, static_cast<int32_t>(last + 1)));
+    const VF decay = DropNegligible(hn::Exp(d, hn::LoadU(d, decays + j)));
+    hn::StoreU(hn::IfThenElseZero(hn::RebindMask(d, known), decay), d,
+               decays + j);
+  }
+}
+
 // exp(x) for x <= 0.
 HWY_INLINE float Decay(double x) {
-  const float decay = static_cast<float>(std::exp(x));
-  return decay < kNegligible ? 0.0f : decay;
+  const DF d;
+  return hn::GetLane(
+      DropNegligible(hn::Exp(d, hn::Set(d, static_cast<float>(x)))));
 }
 
 // out = in * factors, and nothing of what becomes negligible. `count` in whole
@@ -140,10 +161,9 @@ HWY_INLINE void RowsTimesKeys(const float* rows, size_t ld, size_t key_dim,
                               const Piece& piece, const float* keys,
                               float* products) {
   for (size_t row = piece.row; row < piece.end; row += kMaxRows) {
-    TileOfPanels<Layout::kRowMajor>(HWY_MIN(kMaxRows, piece.end - row), 1,
-                                    rows + (row - piece.row) * ld, ld, keys, 0,
-                                    key_dim, products + row * kPanel, kPanel,
-                                    /*accumulate=*/false);
+    TileOfPanels<Layout::kRowMajor>(
+        HWY_MIN(kMaxRows, piece.end - row), 1, rows + (row - piece.row) * ld,
+        ld, keys, 0, key_dim, products + row * kPanel, kPanel, kOntoNothing);
   }
 }
 
@@ -178,20 +198,22 @@ void PreparePerHead(const DeltaRuleParams& p, const Piece& piece, size_t head,
   RowsTimesKeys(k, p.ldk, dim, piece, m.keys, m.key_products);
   RowsTimesKeys(q, p.ldq, dim, piece, m.keys, m.query_products);
   for (size_t t = piece.row; t < piece.end; ++t) {
-    HWY_ALIGN float weights[kPanel] = {};
-    for (size_t j = 0; j <= t; ++j) {
-      weights[j] = Decay(decay_sum[t] - decay_sum[j]);
-    }
+    HWY_ALIGN float weights[kPanel];
+    Decays(decay_sum[t], decay_sum, t, weights);
     float* key_products = m.key_products + t * kPanel;
     float* query_products = m.query_products + t * kPanel;
     MultiplyGroups(key_products, weights, kPanel, key_products);
     MultiplyGroups(query_products, weights, kPanel, query_products);
     const size_t r = t - piece.row;
     const float decay = Decay(decay_sum[t]);
-    CopyPadded(k + r * p.ldk, dim, m.ldk, m.key_in + t * m.ldk);
-    ScaleInPlace(m.key_in + t * m.ldk, m.ldk, decay);
-    CopyPadded(q + r * p.ldq, dim, m.ldk, m.query_in + t * m.ldk);
-    ScaleInPlace(m.query_in + t * m.ldk, m.ldk, decay);
+    if (piece.token + r + rows < p.tokens) {
+      FetchRow(k + (r + rows) * p.ldk, dim);
+      FetchRow(q + (r + rows) * p.ldq, dim);
+    }
+    CopyPadded(k + r * p.ldk, dim, m.ldk, m.key_in + r * m.ldk);
+    ScaleInPlace(m.key_in + r * m.ldk, m.ldk, decay);
+    CopyPadded(q + r * p.ldq, dim, m.ldk, m.query_in + r * m.ldk);
+    ScaleInPlace(m.query_in + r * m.ldk, m.ldk, decay);
   }
 }
 
@@ -264,8 +286,8 @@ void PreparePerChannel(const DeltaRuleParams& p, const Piece& piece,
     }
     AdvanceKeys(k, q, m.factors, dim, t, m.keys, m.key_products + t * kPanel,
                 m.query_products + t * kPanel);
-    float* key_in = m.key_in + t * m.ldk;
-    float* query_in = m.query_in + t * m.ldk;
+    float* key_in = m.key_in + (t - piece.row) * m.ldk;
+    float* query_in = m.query_in + (t - piece.row) * m.ldk;
     CopyPadded(k, dim, m.ldk, key_in);
     MultiplyGroups(key_in, m.decays, m.ldk, key_in);
     CopyPadded(q, dim, m.ldk, query_in);
@@ -273,47 +295,47 @@ void PreparePerChannel(const DeltaRuleParams& p, const Piece& piece,
   }
 }
 
-// The triangular system and y, in tiles of tokens.
+// The triangular system and y.
 void SolvePiece(const DeltaRuleParams& p, const Piece& piece, size_t head,
                 const HeadMemory& m) {
   const size_t dim = p.value_dim;
   const size_t panels = PanelsFor(dim);
+  const size_t rows = piece.end - piece.row;
   constexpr size_t kStride = kDeltaRuleChunk * kPanel;  // of m.updates
+  for (size_t row = 0; row < 2 * rows; row += kMaxRows) {
+    TileOfPanels<Layout::kRowMajor>(
+        HWY_MIN(kMaxRows, 2 * rows - row), panels, m.key_in + row * m.ldk,
+        m.ldk, m.state, p.key_dim * kPanel, p.key_dim, m.result + row * m.ldv,
+        m.ldv, kOntoNothing);
+  }
+  for (size_t r = 0; r < rows; ++r) {
+    const size_t token = piece.token + r;
+    const size_t row = piece.row + r;
+    const float beta = p.beta[token * p.ldbeta + head];
+    float* update = m.result + r * m.ldv;
+    float* products = m.key_products + row * kPanel;
+    const float* v = p.v + token * p.ldv + head * dim;
+    if (token + rows < p.tokens) FetchRow(v + rows * p.ldv, dim);
+    TargetMinus(update, v, dim, beta);
+    ScaleInPlace(products, kPanel, -beta);
+    TileOfPanels<Layout::kRowMajor>(1, panels, products, kPanel, m.updates,
+                                    kStride, row, update, m.ldv, kOntoC);
+    PackColumnsRow(update, m.ldv, kDeltaRuleChunk, m.updates + row * kPanel);
+  }
+  float* y = m.result + rows * m.ldv;
   for (size_t row = piece.row; row < piece.end; row += kMaxRows) {
     const size_t end = HWY_MIN(row + kMaxRows, piece.end);
-    const size_t rows = end - row;
-    const size_t token = piece.token + row - piece.row;
-    TileOfPanels<Layout::kRowMajor>(rows, panels, m.key_in + row * m.ldk, m.ldk,
-                                    m.state, p.key_dim * kPanel, p.key_dim,
-                                    m.result, m.ldv, /*accumulate=*/false);
-    for (size_t r = 0; r < rows; ++r) {
-      const float beta = p.beta[(token + r) * p.ldbeta + head];
-      float* update = m.result + r * m.ldv;
-      float* products = m.key_products + (row + r) * kPanel;
-      TargetMinus(update, p.v + (token + r) * p.ldv + head * dim, dim, beta);
-      ScaleInPlace(products, kPanel, -beta);
-      TileOfPanels<Layout::kRowMajor>(1, panels, products, kPanel, m.updates,
-                                      kStride, row + r, update, m.ldv,
-                                      /*accumulate=*/true);
-      PackColumnsRow(update, m.ldv, kDeltaRuleChunk,
-                     m.updates + (row + r) * kPanel);
-    }
-
-    TileOfPanels<Layout::kRowMajor>(rows, panels, m.query_in + row * m.ldk,
-                                    m.ldk, m.state, p.key_dim * kPanel,
-                                    p.key_dim, m.result, m.ldv,
-                                    /*accumulate=*/false);
     float* mixing = m.query_products + row * kPanel;
-    for (size_t r = 0; r < rows; ++r) {
+    for (size_t r = 0; r < end - row; ++r) {
       for (size_t j = row + r + 1; j < end; ++j) mixing[r * kPanel + j] = 0.0f;
     }
-    TileOfPanels<Layout::kRowMajor>(rows, panels, mixing, kPanel, m.updates,
-                                    kStride, end, m.result, m.ldv,
-                                    /*accumulate=*/true);
-    for (size_t r = 0; r < rows; ++r) {
-      std::memcpy(p.y + (token + r) * p.ldy + head * dim, m.result + r * m.ldv,
-                  dim * sizeof(float));
-    }
+    TileOfPanels<Layout::kRowMajor>(
+        end - row, panels, mixing, kPanel, m.updates, kStride, end,
+        y + (row - piece.row) * m.ldv, m.ldv, kOntoC);
+  }
+  for (size_t r = 0; r < rows; ++r) {
+    std::memcpy(p.y + (piece.token + r) * p.ldy + head * dim, y + r * m.ldv,
+                dim * sizeof(float));
   }
 }
 
@@ -322,22 +344,19 @@ void AdvanceDeltaState(const DeltaRuleParams& p, const float* decay,
                        const float* keys, const HeadMemory& m) {
   for (size_t panel = 0; panel < PanelsFor(p.value_dim); ++panel) {
     float* state = m.state + panel * p.key_dim * kPanel;
-    for (size_t c = 0; c < p.key_dim; ++c) {
-      ScaleInPlace(state + c * kPanel, kPanel, decay[c]);
-    }
     for (size_t row = 0; row < p.key_dim; row += kMaxRows) {
-      Tile<1, Layout::kRowMajor>(
+      Tile<1, Layout::kPanelRows>(
           HWY_MIN(kMaxRows, p.key_dim - row), keys + row * kPanel, kPanel,
           m.updates + panel * kDeltaRuleChunk * kPanel, 0, kDeltaRuleChunk,
-          state + row * kPanel, kPanel, /*accumulate=*/true,
+          state + row * kPanel, kPanel, Onto{.c = true, .scale = decay + row},
           Ahead{.from = keys, .step = 0});
     }
   }
 }
 
 void DeltaRulePiece(const DeltaRuleParams& p, const Piece& piece, size_t head) {
-  const HeadMemory m = HeadMemoryOf(p, head);
-  double decay_sum[kDeltaRuleChunk];
+  const HeadMemory m = HeadMemoryOf(p, piece, head);
+  double decay_sum[kDeltaRuleChunk] = {};
   if (p.decay_per_key_channel) {
     PreparePerChannel(p, piece, head, m);
   } else {
@@ -351,7 +370,7 @@ void DeltaRulePiece(const DeltaRuleParams& p, const Piece& piece, size_t head) {
   }
   const double sum = decay_sum[kDeltaRuleChunk - 1];
   HWY_ALIGN float weights[kPanel];
-  for (size_t j = 0; j < kPanel; ++j) weights[j] = Decay(sum - decay_sum[j]);
+  Decays(sum, decay_sum, kPanel - 1, weights);
   for (size_t c = 0; c < p.key_dim; ++c) {
     MultiplyGroups(m.keys + c * kPanel, weights, kPanel,
                    m.key_out + c * kPanel);

@@ -94,10 +94,10 @@ void GemmBlock(const GemmParams& p, size_t row, size_t rows, size_t panel,
             tiles == 1 ? Ahead{.from = b, .step = 0}
                        : Ahead{.from = next + tile * k_count * kPanel / tiles,
                                .step = (kPanel + tiles - 1) / tiles};
-        TileOfPanels<Layout::kRowMajor>(tile_height, count,
-                                        p.a + at * p.lda + k_begin, p.lda, b,
-                                        panel_stride, k_count, sums, ldt,
-                                        /*accumulate=*/block > 0, ahead);
+        TileOfPanels<Layout::kRowMajor>(
+            tile_height, count, p.a + at * p.lda + k_begin, p.lda, b,
+            panel_stride, k_count, sums, ldt, block > 0 ? kOntoC : kOntoNothing,
+            ahead);
         if (block + 1 == k_blocks) {
           Finish(p, sums, ldt, at, tile_height, first, count);
         }

@@ -34,9 +34,20 @@ inline constexpr size_t kMaxRows =
 // Panels that a widest tile covers at once.
 inline constexpr size_t kMainPanels = kVecs == 1 ? 2 : 1;
 
-// How the left operand lies in memory: element (row, k) at a[row * lda + k], or
-// at a[k * lda + row].
-enum class Layout { kRowMajor, kColumnMajor };
+// How the left operand lies in memory: element (row, k) at a[row * lda + k], at
+// a[k * lda + row], or at a[row * kPanel + k].
+enum class Layout { kRowMajor, kColumnMajor, kPanelRows };
+
+template <Layout kLayout>
+HWY_INLINE size_t ElementAt(size_t row, size_t k, size_t lda) {
+  if constexpr (kLayout == Layout::kRowMajor) {
+    return row * lda + k;
+  } else if constexpr (kLayout == Layout::kColumnMajor) {
+    return k * lda + row;
+  } else {
+    return row * kPanel + k;
+  }
+}
 
 // Memory to fetch into the level-2 cache meanwhile: `step` floats on from
 // `from` for each step of k. A step of 0 fetches nothing new.
@@ -45,22 +56,39 @@ struct Ahead {
   size_t step;
 };
 
+// What the products of a tile are added to.
+struct Onto {
+  bool c = false;                // what C holds; else C is not read
+  const float* scale = nullptr;  // of each row of C before, or null for 1
+};
+inline constexpr Onto kOntoNothing = {};
+inline constexpr Onto kOntoC = {.c = true};
+
 // C[r][j] (+)= sum over k of A[r][k] * B[k][j], for kRows rows and kPanels
 // panels of 16 columns. B lies in panels [k][16], `panel_stride` floats apart.
-// With `accumulate`, continues the chain of additions that C holds.
+// A sum that begins with C continues the chain of additions that C holds.
 template <size_t kRows, size_t kPanels, Layout kLayout>
 HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, size_t lda,
                               const float* HWY_RESTRICT b, size_t panel_stride,
                               size_t k, float* HWY_RESTRICT c, size_t ldc,
-                              bool accumulate, Ahead ahead) {
+                              Onto onto, Ahead ahead) {
   const DF d;
   VF acc[kRows][kPanels * kVecs];
   BRAID_UNROLL
   for (size_t r = 0; r < kRows; ++r) {
     BRAID_UNROLL
     for (size_t j = 0; j < kPanels * kVecs; ++j) {
-      acc[r][j] =
-          accumulate ? hn::LoadU(d, c + r * ldc + j * kLanes) : hn::Zero(d);
+      acc[r][j] = onto.c ? hn::LoadU(d, c + r * ldc + j * kLanes) : hn::Zero(d);
+    }
+  }
+  if (onto.scale != nullptr) {
+    BRAID_UNROLL
+    for (size_t r = 0; r < kRows; ++r) {
+      const VF scale = hn::Set(d, onto.scale[r]);
+      BRAID_UNROLL
+      for (size_t j = 0; j < kPanels * kVecs; ++j) {
+        acc[r][j] = hn::Mul(acc[r][j], scale);
+      }
     }
   }
   for (size_t i = 0; i < k; ++i) {
@@ -73,8 +101,7 @@ HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, size_t lda,
     }
     BRAID_UNROLL
     for (size_t r = 0; r < kRows; ++r) {
-      const VF value = hn::Set(
-          d, kLayout == Layout::kRowMajor ? a[r * lda + i] : a[i * lda + r]);
+      const VF value = hn::Set(d, a[ElementAt<kLayout>(r, i, lda)]);
       BRAID_UNROLL
       for (size_t j = 0; j < kPanels * kVecs; ++j) {
         acc[r][j] = hn::MulAdd(value, column[j], acc[r][j]);
@@ -94,17 +121,17 @@ HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, size_t lda,
 template <size_t kRows, size_t kPanels, Layout kLayout>
 HWY_INLINE void FittingKernel(const float* a, size_t lda, const float* b,
                               size_t panel_stride, size_t k, float* c,
-                              size_t ldc, bool accumulate, Ahead ahead) {
+                              size_t ldc, Onto onto, Ahead ahead) {
   if constexpr (kPanels > 1 && kRows * kPanels * kVecs > kAccumulators) {
     constexpr size_t kHalf = kPanels / 2;
     FittingKernel<kRows, kHalf, kLayout>(a, lda, b, panel_stride, k, c, ldc,
-                                         accumulate, ahead);
+                                         onto, ahead);
     FittingKernel<kRows, kHalf, kLayout>(a, lda, b + kHalf * panel_stride,
                                          panel_stride, k, c + kHalf * kPanel,
-                                         ldc, accumulate, ahead);
+                                         ldc, onto, ahead);
   } else {
     MicroKernel<kRows, kPanels, kLayout>(a, lda, b, panel_stride, k, c, ldc,
-                                         accumulate, ahead);
+                                         onto, ahead);
   }
 }
 
@@ -112,35 +139,32 @@ HWY_INLINE void FittingKernel(const float* a, size_t lda, const float* b,
 template <size_t kPanels, Layout kLayout, size_t kRows = kMaxRows>
 HWY_INLINE void Tile(size_t rows, const float* a, size_t lda, const float* b,
                      size_t panel_stride, size_t k, float* c, size_t ldc,
-                     bool accumulate, Ahead ahead) {
+                     Onto onto, Ahead ahead) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
       Tile<kPanels, kLayout, kRows - 1>(rows, a, lda, b, panel_stride, k, c,
-                                        ldc, accumulate, ahead);
+                                        ldc, onto, ahead);
       return;
     }
   }
   FittingKernel<kRows, kPanels, kLayout>(a, lda, b, panel_stride, k, c, ldc,
-                                         accumulate, ahead);
+                                         onto, ahead);
 }
 
 // The same, for any number of panels.
 template <Layout kLayout>
 HWY_INLINE void TileOfPanels(size_t rows, size_t panels, const float* a,
                              size_t lda, const float* b, size_t panel_stride,
-                             size_t k, float* c, size_t ldc, bool accumulate,
+                             size_t k, float* c, size_t ldc, Onto onto,
                              Ahead ahead) {
   while (panels > 0) {
     const size_t step = panels >= 4 ? 4 : panels >= 2 ? 2 : 1;
     if (step == 4) {
-      Tile<4, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, accumulate,
-                       ahead);
+      Tile<4, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, onto, ahead);
     } else if (step == 2) {
-      Tile<2, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, accumulate,
-                       ahead);
+      Tile<2, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, onto, ahead);
     } else {
-      Tile<1, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, accumulate,
-                       ahead);
+      Tile<1, kLayout>(rows, a, lda, b, panel_stride, k, c, ldc, onto, ahead);
     }
     panels -= step;
     b += step * panel_stride;
@@ -152,9 +176,9 @@ HWY_INLINE void TileOfPanels(size_t rows, size_t panels, const float* a,
 template <Layout kLayout>
 HWY_INLINE void TileOfPanels(size_t rows, size_t panels, const float* a,
                              size_t lda, const float* b, size_t panel_stride,
-                             size_t k, float* c, size_t ldc, bool accumulate) {
-  TileOfPanels<kLayout>(rows, panels, a, lda, b, panel_stride, k, c, ldc,
-                        accumulate, Ahead{.from = b, .step = 0});
+                             size_t k, float* c, size_t ldc, Onto onto) {
+  TileOfPanels<kLayout>(rows, panels, a, lda, b, panel_stride, k, c, ldc, onto,
+                        Ahead{.from = b, .step = 0});
 }
 
 constexpr size_t PanelsFor(size_t columns) {

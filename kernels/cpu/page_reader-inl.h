@@ -255,14 +255,14 @@ class WideReader {
   void Scores(size_t row, size_t rows, size_t panels, float* scores) const {
     TileOfPanels<Layout::kRowMajor>(
         rows, panels, queries_ + row * query_stride_, query_stride_, keys_,
-        dim_ * kPanel, dim_, scores, kKvPageTokens, /*accumulate=*/false);
+        dim_ * kPanel, dim_, scores, kKvPageTokens, kOntoNothing);
   }
 
   void AddValues(size_t rows, size_t count, const float* weights, float* result,
                  size_t ld) const {
-    TileOfPanels<Layout::kRowMajor>(
-        rows, PanelsFor(cache_.shape().value_dim), weights, kKvPageTokens,
-        values_, kValuePanel, count, result, ld, /*accumulate=*/true);
+    TileOfPanels<Layout::kRowMajor>(rows, PanelsFor(cache_.shape().value_dim),
+                                    weights, kKvPageTokens, values_,
+                                    kValuePanel, count, result, ld, kOntoC);
   }
 
  private:

@@ -1,7 +1,6 @@
 #include "kernels/selective_scan.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "kernels/cpu/scratch.h"
@@ -25,14 +24,15 @@ HWY_INLINE void ScanGroup(const float* x, const float* dt, const float* b,
                           const float* c, const float* a, const float* skip,
                           size_t state_dim, float* state, float* out) {
   const DF d;
-  VF step[kVecs];
+  VF step[kVecs];  // dt / log(2)
   VF input[kVecs];
   VF sum[kVecs];
   BRAID_UNROLL
   for (size_t j = 0; j < kVecs; ++j) {
     const VF value = hn::LoadU(d, x + j * kLanes);
-    step[j] = hn::LoadU(d, dt + j * kLanes);
-    input[j] = hn::Mul(step[j], value);
+    const VF delta = hn::LoadU(d, dt + j * kLanes);
+    step[j] = hn::Mul(delta, hn::Set(d, 1.4426950408889634f));
+    input[j] = hn::Mul(delta, value);
     sum[j] = hn::Mul(hn::LoadU(d, skip + j * kLanes), value);
   }
   for (size_t n = 0; n < state_dim; ++n) {
@@ -41,7 +41,7 @@ HWY_INLINE void ScanGroup(const float* x, const float* dt, const float* b,
     BRAID_UNROLL
     for (size_t j = 0; j < kVecs; ++j) {
       const size_t at = n * kGroup + j * kLanes;
-      const VF decay = hn::Exp(d, hn::Mul(step[j], hn::LoadU(d, a + at)));
+      const VF decay = Exp2OfNegative(hn::Mul(step[j], hn::LoadU(d, a + at)));
       const VF s =
           hn::MulAdd(decay, hn::LoadU(d, state + at), hn::Mul(input[j], vb));
       hn::StoreU(s, d, state + at);

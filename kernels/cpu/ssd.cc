@@ -1,7 +1,6 @@
 #include "kernels/ssd.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <memory>
 
@@ -63,9 +62,11 @@ void SsdGroupPiece(const SsdParams& p, const ssd::Piece& piece, size_t group,
   for (size_t r = 0; r < rows; r += kMaxRows) {
     TileOfPanels<Layout::kRowMajor>(
         HWY_MIN(kMaxRows, rows - r), 1, c + r * p.ldc, p.ldc, out.b, 0, n,
-        out.products + (piece.row + r) * kPanel, kPanel, /*accumulate=*/false);
+        out.products + (piece.row + r) * kPanel, kPanel, kOntoNothing);
   }
 }
+
+using DI = hn::RebindToSigned<DF>;
 
 // One piece of one head.
 struct HeadPiece {
@@ -95,12 +96,40 @@ struct HeadPiece {
       carry[t] = (1.0f - trapezoid[t]) * dt[t];
       if (t > 0) later[t - 1] = now[t - 1] + carry[t];
     }
+    later[tokens - 1] = 0.0f;
+    for (size_t j = 0; j < kSsdChunk; ++j) {
+      const size_t t = HWY_MIN(j / rank, tokens - 1);
+      row_sum[j] = decay_sum[t];
+      row_later[j] = later[t];
+    }
+    for (size_t j = 0; j < kSsdChunk; ++j) {
+      state_decay[j] = static_cast<float>(row_sum[j]);
+    }
+    ExpOfRows(state_decay);
   }
 
-  // S += sum over j of scale[j] x[j] B[j]^T, for rows [begin, end) of a chunk:
-  // x in panels, B as [state_dim][chunk].
-  void AddToState(const float* b, const float* scale, size_t begin,
-                  size_t end) const {
+  static void ExpOfRows(float* rows) {
+    const DF d;
+    for (size_t j = 0; j < kSsdChunk; j += kLanes) {
+      hn::StoreU(hn::Exp(d, hn::LoadU(d, rows + j)), d, rows + j);
+    }
+  }
+
+  // exp(from - row_sum[j]) for every row j of the chunk; of rows behind it,
+  // anything.
+  void Decays(double from, float* decays) const {
+    for (size_t j = 0; j < kSsdChunk; ++j) {
+      decays[j] = static_cast<float>(from - row_sum[j]);
+    }
+    ExpOfRows(decays);
+  }
+
+  // S = decay S + sum over j of scale[j] x[j] B[j]^T, for rows [begin, end) of
+  // a chunk: x in panels, B as [state_dim][chunk].
+  void AddToState(const float* b, const float* scale, size_t begin, size_t end,
+                  float decay) const {
+    float decays[kMaxRows];
+    std::fill_n(decays, kMaxRows, decay);
     const size_t count = end - begin;
     float* scaled = ThreadScratch(layout.panels * count * kPanel);
     for (size_t q = 0; q < layout.panels; ++q) {
@@ -111,10 +140,10 @@ struct HeadPiece {
         ScaleInPlace(panel + j * kPanel, kPanel, scale[j]);
       }
       for (size_t row = 0; row < n; row += kMaxRows) {
-        Tile<1, Layout::kRowMajor>(
+        Tile<1, Layout::kPanelRows>(
             HWY_MIN(kMaxRows, n - row), b + row * kPanel + begin, kPanel, panel,
             0, count, state + (q * n + row) * kPanel, kPanel,
-            /*accumulate=*/true, Ahead{.from = panel, .step = 0});
+            Onto{.c = true, .scale = decays}, Ahead{.from = panel, .step = 0});
       }
     }
   }
@@ -123,38 +152,37 @@ struct HeadPiece {
   void CarryLastToken(const float* last_b) const {
     float scale[kSsdChunk];
     std::fill_n(scale, rank, carry[0]);
-    AddToState(last_b, scale, kSsdChunk - rank, kSsdChunk);
+    AddToState(last_b, scale, kSsdChunk - rank, kSsdChunk, /*decay=*/1.0f);
   }
 
   // The state after the whole chunk.
   void FinishChunk(const float* b) const {
-    const double sum = decay_sum[tokens - 1];
-    ScaleInPlace(state, layout.panels * n * kPanel,
-                 static_cast<float>(std::exp(sum)));
-    float scale[kSsdChunk];
-    for (size_t j = 0; j < kSsdChunk; ++j) {
-      const size_t t = j / rank;
-      scale[j] =
-          t + 1 == tokens
-              ? now[t]
-              : later[t] * static_cast<float>(std::exp(sum - decay_sum[t]));
-    }
-    AddToState(b, scale, 0, kSsdChunk);
+    HWY_ALIGN float scale[kSsdChunk];
+    Decays(decay_sum[tokens - 1], scale);
+    for (size_t j = 0; j < kSsdChunk; ++j) scale[j] *= row_later[j];
+    std::fill_n(scale + kSsdChunk - rank, rank, now[tokens - 1]);
+    AddToState(b, scale, 0, kSsdChunk, state_decay[kSsdChunk - 1]);
   }
 
-  // weights[j] = what row j gives to row i, for j up to the end of i's token,
-  // apart from exp.
+  // weights[j] = what row j gives to row i: 0 behind i's token.
   void MixingWeights(size_t i, const float* products, float* weights) const {
     const size_t t = i / rank;
-    HWY_ALIGN float decay[kSsdChunk];
-    for (size_t s = 0; s < t; ++s) {
-      decay[s] = static_cast<float>(decay_sum[t] - decay_sum[s]);
-    }
-    decay[t] = 0.0f;
-    ExpSum(decay, t + 1, 0.0f);
-    for (size_t j = 0; j < (t + 1) * rank; ++j) {
-      const size_t s = j / rank;
-      weights[j] = decay[s] * products[j] * (s == t ? now[t] : later[s]);
+    Decays(decay_sum[t], weights);
+    const DI di;
+    const DF d;
+    const VF own = hn::Set(d, now[t]);
+    const auto first = hn::Set(di, static_cast<int32_t>(t * rank));
+    const auto behind = hn::Set(di, static_cast<int32_t>((t + 1) * rank));
+    for (size_t j = 0; j < kSsdChunk; j += kLanes) {
+      const auto row = hn::Iota(di, static_cast<int32_t>(j));
+      const VF scale = hn::IfThenElse(hn::RebindMask(d, hn::Lt(row, first)),
+                                      hn::LoadU(d, row_later + j), own);
+      const VF weight = hn::Mul(
+          hn::Mul(hn::LoadU(d, weights + j), hn::LoadU(d, products + j)),
+          scale);
+      hn::StoreU(
+          hn::IfThenElseZero(hn::RebindMask(d, hn::Lt(row, behind)), weight), d,
+          weights + j);
     }
   }
 
@@ -170,6 +198,10 @@ struct HeadPiece {
   float now[kSsdChunk];
   float later[kSsdChunk];  // but for the last token
   float carry[kSsdChunk];
+  // The same for each row of a token.
+  double row_sum[kSsdChunk];
+  float row_later[kSsdChunk];
+  float state_decay[kSsdChunk];  // exp(row_sum)
 };
 
 // One piece of one head: y, and the state where the chunk ends.
@@ -187,9 +219,10 @@ void SsdHeadPiece(const SsdParams& p, const ssd::Piece& piece, size_t head,
   if (p.shape.trapezoid && piece.row == 0 && past_rows > 0) {
     h.CarryLastToken(group.last_b);
   }
-  for (size_t row = piece.row; row < piece.end; ++row) {
-    PackColumnsRow(x + (row - piece.row) * p.ldx, dim, kSsdChunk,
-                   h.x + row * kPanel);
+  const size_t rows = piece.end - piece.row;
+  for (size_t r = 0; r < rows; ++r) {
+    PackColumnsRow(x + r * p.ldx, dim, kSsdChunk,
+                   h.x + (piece.row + r) * kPanel);
   }
 
   float* result = ThreadScratch(kMaxRows * width);
@@ -198,20 +231,21 @@ void SsdHeadPiece(const SsdParams& p, const ssd::Piece& piece, size_t head,
     const size_t at = row - piece.row;
     TileOfPanels<Layout::kRowMajor>(end - row, panels, c + at * p.ldc, p.ldc,
                                     h.state, h.n * kPanel, h.n, result, width,
-                                    /*accumulate=*/false);
-    HWY_ALIGN float mixing[kMaxRows * kSsdChunk] = {};
+                                    kOntoNothing);
+    HWY_ALIGN float mixing[kMaxRows * kSsdChunk];
     for (size_t i = row; i < end; ++i) {
-      ScaleInPlace(result + (i - row) * width, dim,
-                   static_cast<float>(std::exp(h.decay_sum[i / h.rank])));
       h.MixingWeights(i, group.products + i * kSsdChunk,
                       mixing + (i - row) * kSsdChunk);
     }
     const size_t seen = (end + h.rank - 1) / h.rank * h.rank;
-    TileOfPanels<Layout::kRowMajor>(end - row, panels, mixing, kSsdChunk, h.x,
-                                    kSsdChunk * kPanel, seen, result, width,
-                                    /*accumulate=*/true);
+    TileOfPanels<Layout::kRowMajor>(
+        end - row, panels, mixing, kSsdChunk, h.x, kSsdChunk * kPanel, seen,
+        result, width, Onto{.c = true, .scale = h.state_decay + row});
     for (size_t r = 0; r < end - row; ++r) {
       float* out = result + r * width;
+      if (piece.at + at + r + rows < p.tokens * h.rank) {
+        FetchRow(x + (at + r + rows) * p.ldx, dim);
+      }
       if (p.d != nullptr) {
         AddScaledTo(out, x + (at + r) * p.ldx, dim, p.d[head]);
       }

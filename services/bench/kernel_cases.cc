@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/aligned_vector.h"
 #include "kernels/attention.h"
 #include "kernels/conv1d.h"
 #include "kernels/delta_rule.h"
@@ -20,15 +21,17 @@
 namespace braid::services {
 namespace {
 
+// On cache lines, as the rows of a model are.
+using kernels::AlignedVector;
 using kernels::ThreadPool;
 
 constexpr size_t kPrefill = 512;
 constexpr double kBytesInTurn = 128e6;
 
-std::vector<float> Uniform(size_t count, float low, float high) {
+AlignedVector Uniform(size_t count, float low, float high) {
   std::minstd_rand random(static_cast<uint32_t>(count));
   std::uniform_real_distribution<float> draw(low, high);
-  std::vector<float> values(count);
+  AlignedVector values(count);
   for (float& value : values) value = draw(random);
   return values;
 }
@@ -57,10 +60,10 @@ KernelCase DenseCase(std::string kernel, size_t tokens, double bytes) {
 KernelCase Gemm(size_t tokens) {
   struct Data {
     std::vector<kernels::PackedWeights> weights;
-    std::vector<float> x, y;
+    AlignedVector x, y;
   };
   auto data = std::make_shared<Data>();
-  const std::vector<float> rows = Uniform(kOutputs * kInputs, -1, 1);
+  const AlignedVector rows = Uniform(kOutputs * kInputs, -1, 1);
   data->weights.push_back(
       kernels::PackedWeights::Pack(rows.data(), kOutputs, kInputs));
   KernelCase made = DenseCase(
@@ -87,10 +90,10 @@ KernelCase QuantizedGemm(const kernels::QuantizedFormat& format,
                          size_t tokens) {
   struct Data {
     std::vector<kernels::QuantizedWeights> weights;
-    std::vector<float> x, y;
+    AlignedVector x, y;
   };
   auto data = std::make_shared<Data>();
-  const std::vector<float> rows = Uniform(kOutputs * kInputs, -1, 1);
+  const AlignedVector rows = Uniform(kOutputs * kInputs, -1, 1);
   const kernels::QuantizedMatrix matrix =
       kernels::Quantize(rows.data(), kOutputs, kInputs, format, nullptr);
   const auto pack = [&] {
@@ -123,8 +126,8 @@ KernelCase Ssd(size_t tokens) {
       .heads = 48, .head_dim = 32, .state_dim = 128};
   constexpr size_t kWidth = kShape.heads * kShape.head_dim;
   struct Data {
-    std::vector<std::vector<float>> states;
-    std::vector<float> x, b, c, dt, a, y;
+    std::vector<AlignedVector> states;
+    AlignedVector x, b, c, dt, a, y;
   };
   auto data = std::make_shared<Data>();
   KernelCase made;
@@ -137,7 +140,7 @@ KernelCase Ssd(size_t tokens) {
       static_cast<double>(tokens) * 4.0 * kWidth * kShape.state_dim;
   made.turns = TurnsOf(made.bytes);
   data->states.assign(made.turns,
-                      std::vector<float>(kernels::SsdStateFloats(kShape)));
+                      AlignedVector(kernels::SsdStateFloats(kShape)));
   data->x = Uniform(tokens * kWidth, -1, 1);
   data->b = Uniform(tokens * kShape.state_dim, -1, 1);
   data->c = data->b;
@@ -170,8 +173,8 @@ KernelCase SelectiveScan(size_t tokens) {
   constexpr size_t kChannels = 1536;
   constexpr size_t kState = 16;
   struct Data {
-    std::vector<std::vector<float>> states;
-    std::vector<float> x, dt, b, a, y;
+    std::vector<AlignedVector> states;
+    AlignedVector x, dt, b, a, y;
   };
   auto data = std::make_shared<Data>();
   KernelCase made;
@@ -183,7 +186,7 @@ KernelCase SelectiveScan(size_t tokens) {
   made.operations = static_cast<double>(tokens) * 7.0 * kChannels * kState;
   made.turns = TurnsOf(made.bytes);
   const size_t floats = kernels::SelectiveScanFloats(kChannels, kState);
-  data->states.assign(made.turns, std::vector<float>(floats));
+  data->states.assign(made.turns, AlignedVector(floats));
   data->x = Uniform(tokens * kChannels, -1, 1);
   data->dt = Uniform(tokens * kChannels, 0.01f, 0.1f);
   data->b = Uniform(tokens * kState, -1, 1);
@@ -217,8 +220,8 @@ KernelCase DeltaRule(size_t tokens) {
   constexpr size_t kValueHeads = 32;
   constexpr size_t kDim = 128;
   struct Data {
-    std::vector<std::vector<float>> states;
-    std::vector<float> q, v, g, beta, y;
+    std::vector<AlignedVector> states;
+    AlignedVector q, v, g, beta, y;
   };
   auto data = std::make_shared<Data>();
   KernelCase made;
@@ -230,9 +233,8 @@ KernelCase DeltaRule(size_t tokens) {
   made.operations =
       static_cast<double>(tokens) * 6.0 * kValueHeads * kDim * kDim;
   made.turns = TurnsOf(made.bytes);
-  data->states.assign(
-      made.turns, std::vector<float>(
-                      kernels::DeltaRuleStateFloats(kValueHeads, kDim, kDim)));
+  data->states.assign(made.turns, AlignedVector(kernels::DeltaRuleStateFloats(
+                                      kValueHeads, kDim, kDim)));
   data->q = Uniform(tokens * kKeyHeads * kDim, -0.1f, 0.1f);
   data->v = Uniform(tokens * kValueHeads * kDim, -1, 1);
   data->g = Uniform(tokens * kValueHeads, -0.1f, -0.01f);
@@ -267,7 +269,7 @@ KernelCase CausalConv1d() {
   constexpr size_t kChannels = 1792;
   constexpr size_t kKernel = 4;
   struct Data {
-    std::vector<float> x, taps, state, out;
+    AlignedVector x, taps, state, out;
   };
   auto data = std::make_shared<Data>();
   KernelCase made;
@@ -302,7 +304,7 @@ KernelCase CausalConv1d() {
 KernelCase RmsNorm() {
   constexpr size_t kDim = 1536;
   struct Data {
-    std::vector<float> x, weight, out;
+    AlignedVector x, weight, out;
   };
   auto data = std::make_shared<Data>();
   KernelCase made;
@@ -338,7 +340,7 @@ KernelCase PackedAttention() {
   constexpr size_t kTexts = kPrefill / kLength;
   constexpr size_t kWidth = kHeads * kDim;
   struct Data {
-    std::vector<float> qkv, out;
+    AlignedVector qkv, out;
     std::vector<size_t> offsets;
   };
   auto data = std::make_shared<Data>();
