@@ -12,6 +12,7 @@
 #include "kernels/thread_pool.h"
 #include "services/bench/bench.h"
 #include "services/bench/machine.h"
+#include "services/telemetry/process_figures.h"
 
 namespace braid::services {
 namespace {
@@ -104,7 +105,7 @@ absl::StatusOr<Json> MeasurePoint(const HybridModel& model, Bench& bench,
   SequenceState state = model.NewState(kv);
   absl::Status status = bench.Prefill(depth, &state, stop);
   if (!status.ok()) return status;
-  const double cpu_start = ProcessCpuSeconds();
+  const double cpu_start = telemetry::CpuSeconds();
 
   SequenceState prefilled = state;
   absl::Time start = absl::Now();
@@ -123,7 +124,7 @@ absl::StatusOr<Json> MeasurePoint(const HybridModel& model, Bench& bench,
                static_cast<double>(prompt) / prefill_seconds},
               {"decode_tokens_per_second",
                static_cast<double>(generate) / decode_seconds},
-              {"cpu_seconds", ProcessCpuSeconds() - cpu_start},
+              {"cpu_seconds", telemetry::CpuSeconds() - cpu_start},
               {"peak_rss_bytes", PeakResidentBytes()},
               {"state_bytes", BytesOf(state)},
               {"predicted_bytes", model.state_bytes(kv).For(depth + generate)}};

@@ -13,6 +13,7 @@
 #include "services/eval/beir.h"
 #include "services/eval/temporary_directory.h"
 #include "services/runtime.h"
+#include "services/telemetry/process_figures.h"
 
 namespace braid::services {
 namespace {
@@ -54,11 +55,11 @@ absl::StatusOr<Json> Measure(const retrieval::Encoder& encoder,
       absl::SleepFor(kSamplingInterval);
     }
   });
-  const double cpu_start = ProcessCpuSeconds();
+  const double cpu_start = telemetry::CpuSeconds();
   const absl::StatusOr<IndexReport> report =
       IndexCorpus(**backend, **pipeline, kCollection, corpus, progress, stop);
   if (!report.ok()) return report.status();
-  const double cpu_seconds = ProcessCpuSeconds() - cpu_start;
+  const double cpu_seconds = telemetry::CpuSeconds() - cpu_start;
   sampler.request_stop();
   sampler.join();
   const uint64_t peak = PeakResidentBytes();

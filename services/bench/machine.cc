@@ -1,7 +1,6 @@
 #include "services/bench/machine.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include <fstream>
 #include <string>
@@ -62,15 +61,6 @@ bool ResetPeakResidentBytes() {
 
 uint64_t PeakResidentBytes() { return StatusBytes("VmHWM"); }
 
-uint64_t ResidentBytes() { return StatusBytes("VmRSS"); }
-
 uint64_t AnonymousBytes() { return StatusBytes("RssAnon"); }
-
-double ProcessCpuSeconds() {
-  timespec time = {};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) +
-         static_cast<double>(time.tv_nsec) * 1e-9;
-}
 
 }  // namespace braid::services

@@ -15,13 +15,9 @@ Json DescribeMachine(int threads);
 // peak is the process's since its start).
 bool ResetPeakResidentBytes();
 uint64_t PeakResidentBytes();
-uint64_t ResidentBytes();
 // What no file backs: heap and stacks. Pages of mapped files are the page
 // cache's, which the system takes back when it needs them.
 uint64_t AnonymousBytes();
-
-// CPU time of the whole process.
-double ProcessCpuSeconds();
 
 }  // namespace braid::services
 
