@@ -59,6 +59,8 @@ struct Config {
   // Base URL of a collector for spans, over OTLP/HTTP, such as
   // http://collector:4318; empty: none.
   std::string otlp_endpoint;
+  // A header in a line, `Name: value`, for every request to it; empty: none.
+  std::string otlp_headers_file;
   // Of the calls that come without a trace of their caller's, so many begin one
   // that is exported, 0 to 1.
   double trace_sample_ratio = 1;

@@ -52,6 +52,7 @@ std::vector<Setting> MakeSettings() {
       {"", "http_address", &C::http_address},
       {"", "http_hosts", &C::http_hosts},
       {"", "otlp_endpoint", &C::otlp_endpoint},
+      {"", "otlp_headers_file", &C::otlp_headers_file},
       {"", "trace_sample_ratio", &C::trace_sample_ratio, 0, 1},
       {"tls", "certificate_file", &C::tls_certificate_file},
       {"tls", "key_file", &C::tls_key_file},

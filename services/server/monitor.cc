@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "generation/checkpoint/json_file.h"
 #include "services/telemetry/otlp_client.h"
 #include "services/telemetry/process_figures.h"
 #include "services/telemetry/span_exporter.h"
@@ -16,6 +17,7 @@ namespace {
 using telemetry::Reading;
 using Samples = std::vector<std::pair<std::string, double>>;
 
+constexpr uint64_t kMaxHeaderBytes = 64 << 10;
 constexpr char kMetricsType[] = "text/plain; version=0.0.4; charset=utf-8";
 
 Reading Gauge(const char* name, const char* help, double value) {
@@ -119,6 +121,18 @@ http::Reply Ready(const HealthService* health) {
   return {.status = 503, .body = "not ready\n"};
 }
 
+// Secrets of the collector's: no error says what the file holds.
+absl::StatusOr<std::vector<std::string>> ReadHeaders(const std::string& path) {
+  if (path.empty()) return std::vector<std::string>();
+  const absl::StatusOr<std::string> text =
+      model::ReadSmallFile(path, kMaxHeaderBytes);
+  if (!text.ok()) return text.status();
+  auto headers = telemetry::ParseHeaders(*text);
+  if (headers.ok()) return headers;
+  return absl::Status(headers.status().code(),
+                      absl::StrCat(path, ": ", headers.status().message()));
+}
+
 std::string HostName() {
   char name[256] = "";
   return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
@@ -129,8 +143,15 @@ std::string HostName() {
 absl::Status StartTracing(ServerCore* core) {
   const Config& config = core->runtime->config();
   if (config.otlp_endpoint.empty()) return absl::OkStatus();
-  auto client = telemetry::OtlpClient::Create(
-      config.otlp_endpoint, {"braid", BRAID_VERSION, HostName()});
+  auto headers = ReadHeaders(config.otlp_headers_file);
+  if (!headers.ok()) {
+    return absl::Status(
+        headers.status().code(),
+        absl::StrCat("`otlp_headers_file`: ", headers.status().message()));
+  }
+  auto client =
+      telemetry::OtlpClient::Create(config.otlp_endpoint, *std::move(headers),
+                                    {"braid", BRAID_VERSION, HostName()});
   if (!client.ok()) {
     return absl::Status(
         client.status().code(),

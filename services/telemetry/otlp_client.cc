@@ -4,7 +4,12 @@
 
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace braid::services::telemetry {
 namespace {
@@ -68,10 +73,39 @@ absl::Status StatusOf(long code) {
   return absl::FailedPreconditionError(message);
 }
 
+// RFC 9110, section 5.6.2.
+bool IsToken(absl::string_view text) {
+  constexpr absl::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return !text.empty() && absl::c_all_of(text, [&](char c) {
+    return absl::ascii_isalnum(c) || absl::StrContains(kMarks, c);
+  });
+}
+
 }  // namespace
 
+absl::StatusOr<std::vector<std::string>> ParseHeaders(absl::string_view text) {
+  std::vector<std::string> headers;
+  size_t number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    absl::ConsumeSuffix(&line, "\r");
+    if (line.empty()) continue;
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(line, absl::MaxSplits(':', 1));
+    const absl::string_view value = absl::StripAsciiWhitespace(parts.second);
+    if (!IsToken(parts.first) || value.empty() ||
+        absl::c_any_of(value, absl::ascii_iscntrl)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("line ", number, " is no header `Name: value`"));
+    }
+    headers.push_back(absl::StrCat(parts.first, ": ", value));
+  }
+  return headers;
+}
+
 absl::StatusOr<std::unique_ptr<OtlpClient>> OtlpClient::Create(
-    const std::string& endpoint, Resource resource) {
+    const std::string& endpoint, std::vector<std::string> headers,
+    Resource resource) {
   if (!InitCurl()) return absl::InternalError("libcurl cannot be initialised");
   std::string url = TracesUrl(endpoint);
   if (url.empty()) {
@@ -79,15 +113,17 @@ absl::StatusOr<std::unique_ptr<OtlpClient>> OtlpClient::Create(
         "must be an http:// or https:// URL of a collector");
   }
   std::unique_ptr<OtlpClient> client(
-      new OtlpClient(std::move(url), std::move(resource)));
+      new OtlpClient(std::move(url), std::move(headers), std::move(resource)));
   if (client->easy_ == nullptr) {
     return absl::InternalError("libcurl cannot be initialised");
   }
   return client;
 }
 
-OtlpClient::OtlpClient(std::string url, Resource resource)
+OtlpClient::OtlpClient(std::string url, std::vector<std::string> headers,
+                       Resource resource)
     : url_(std::move(url)),
+      headers_(std::move(headers)),
       resource_(std::move(resource)),
       easy_(curl_easy_init()) {}
 
@@ -96,12 +132,14 @@ OtlpClient::~OtlpClient() { curl_easy_cleanup(easy_); }
 absl::Status OtlpClient::Send(absl::Span<const Span> spans,
                               const std::function<bool()>& give_up) {
   const std::string body = ToOtlpJson(resource_, spans);
+  // Without "100-continue", which costs a second where it is not known.
+  curl_slist* list = curl_slist_append(
+      curl_slist_append(nullptr, "Content-Type: application/json"), "Expect:");
+  for (const std::string& header : headers_) {
+    list = curl_slist_append(list, header.c_str());
+  }
   const std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers(
-      // Without "100-continue", which costs a second where it is not known.
-      curl_slist_append(
-          curl_slist_append(nullptr, "Content-Type: application/json"),
-          "Expect:"),
-      curl_slist_free_all);
+      list, curl_slist_free_all);
   CURL* easy = easy_;
   size_t answered = 0;
   curl_easy_reset(easy);

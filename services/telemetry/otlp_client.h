@@ -5,9 +5,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "services/telemetry/otlp_json.h"
@@ -15,14 +17,21 @@
 
 namespace braid::services::telemetry {
 
+// Headers of an HTTP request, `Name: value` in a line; empty lines are left
+// out. INVALID_ARGUMENT naming the line that is none; what it holds is a secret
+// and not in the message.
+absl::StatusOr<std::vector<std::string>> ParseHeaders(absl::string_view text);
+
 // Proxies come from the usual variables (http_proxy, no_proxy). Not
 // thread-safe.
 class OtlpClient {
  public:
   // `endpoint` is the collector's base URL, such as http://collector:4318.
-  // INVALID_ARGUMENT if it is no http(s) URL.
+  // Every request has `headers`, as of ParseHeaders(). INVALID_ARGUMENT if it
+  // is no http(s) URL.
   static absl::StatusOr<std::unique_ptr<OtlpClient>> Create(
-      const std::string& endpoint, Resource resource);
+      const std::string& endpoint, std::vector<std::string> headers,
+      Resource resource);
   ~OtlpClient();
   OtlpClient(const OtlpClient&) = delete;
   OtlpClient& operator=(const OtlpClient&) = delete;
@@ -35,9 +44,11 @@ class OtlpClient {
                     const std::function<bool()>& give_up);
 
  private:
-  OtlpClient(std::string url, Resource resource);
+  OtlpClient(std::string url, std::vector<std::string> headers,
+             Resource resource);
 
   const std::string url_;
+  const std::vector<std::string> headers_;
   const Resource resource_;
   void* const easy_;  // CURL, keeps its connection open
 };

@@ -43,7 +43,8 @@ FULL = {
     "persistence": {"storageClassName": "fast", "annotations": {"a": "b"}},
     "http": {"enabled": True, "hosts": ["braid", "braid.example"]},
     "metrics": {"serviceMonitor": {"enabled": True, "labels": {"r": "p"}}},
-    "tracing": {"otlpEndpoint": "http://collector:4318", "sampleRatio": 0.00001},
+    "tracing": {"otlpEndpoint": "http://collector:4318", "sampleRatio": 0.00001,
+                "headersSecretName": "otlp"},
     "networkPolicy": {"egress": [{"ports": [{"port": 4318}]}]},
     "podLabels": {"team": "search"}, "podAnnotations": {"note": "x"},
     "nodeSelector": {"disk": "fast"}, "priorityClassName": "high",
@@ -373,6 +374,7 @@ class Chart(unittest.TestCase):
                  for value in config.get(table, {}).values()
                  if value.startswith("/")]
         self.assertEqual(len(paths), count)
+        paths.append(config["otlp_headers_file"])
         for path in paths:
             volume = volumes[mounts[os.path.dirname(path)]["name"]]
             source = volume.get("secret") or volume["configMap"]

@@ -287,7 +287,7 @@ class ChartSchema(unittest.TestCase):
 
     OWN = {("", "roles"), ("", "address"), ("", "data_directory"), ("", "health_address"),
            ("", "metrics_address"), ("", "http_address"),
-           ("", "http_hosts"), ("", "otlp_endpoint"),
+           ("", "http_hosts"), ("", "otlp_endpoint"), ("", "otlp_headers_file"),
            ("", "trace_sample_ratio"), ("limits", "shutdown_grace")}
 
     TYPES = {"double": "number", "std::string": "string",

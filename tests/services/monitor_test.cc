@@ -573,6 +573,13 @@ TEST_F(MonitorTest, BadSettingsAreNamed) {
       start([](Config* config) { config->otlp_endpoint = "collector:4318"; });
   EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("otlp_endpoint"));
+  status = start([this](Config* config) {
+    config->otlp_endpoint = collector_.url();
+    config->otlp_headers_file = "/no/headers";
+  });
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("`otlp_headers_file`: /no/headers"));
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ class OtlpClientTest : public ::testing::Test {
                     const std::string& path = "") {
     auto client =
         OtlpClient::Create(absl::StrCat("http://127.0.0.1:", port_, path),
-                           {"braid", "1.2.3", "a host"});
+                           headers_, {"braid", "1.2.3", "a host"});
     if (!client.ok()) return client.status();
     client_ = *std::move(client);
     return client_->Send(spans, kGoOn);
@@ -58,6 +58,7 @@ class OtlpClientTest : public ::testing::Test {
   httplib::Server collector_;
   std::mutex mutex_;
   std::vector<httplib::Request> requests_;
+  std::vector<std::string> headers_;
   int status_ = 200;
   int port_ = 0;
   std::thread thread_;
@@ -127,6 +128,26 @@ TEST_F(OtlpClientTest, KeepsTheEndpointsPath) {
   EXPECT_EQ(requests_[0].path, "/otlp/v1/traces");
 }
 
+TEST_F(OtlpClientTest, EveryRequestHasTheHeaders) {
+  const auto headers = ParseHeaders("Api-Key: a secret:1 \r\n\nX-Scope: 7\n");
+  ASSERT_TRUE(headers.ok()) << headers.status();
+  headers_ = *headers;
+  ASSERT_TRUE(Send({ExampleSpan()}).ok());
+  EXPECT_EQ(requests_[0].get_header_value("Api-Key"), "a secret:1");
+  EXPECT_EQ(requests_[0].get_header_value("X-Scope"), "7");
+  EXPECT_EQ(requests_[0].get_header_value("Content-Type"), "application/json");
+}
+
+TEST(ParseHeadersTest, NamesTheLineThatIsNoHeader) {
+  for (const char* bad : {"ok: 1\nsecret", "ok: 1\nsecret:", "ok: 1\n: secret",
+                          "ok: 1\nse cret: 1", "ok: 1\nsecret: \x01"}) {
+    const absl::Status status = ParseHeaders(bad).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << bad;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("line 2"));
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("cret")));
+  }
+}
+
 TEST_F(OtlpClientTest, SaysWhetherTryingAgainCanHelp) {
   for (const int status : {429, 502, 503, 504}) {
     status_ = status;
@@ -139,8 +160,8 @@ TEST_F(OtlpClientTest, SaysWhetherTryingAgainCanHelp) {
 }
 
 TEST_F(OtlpClientTest, NobodyThereIsUnavailable) {
-  auto client =
-      OtlpClient::Create("http://user:secret@127.0.0.1:1", {"braid", "1", ""});
+  auto client = OtlpClient::Create("http://user:secret@127.0.0.1:1", {},
+                                   {"braid", "1", ""});
   ASSERT_TRUE(client.ok());
   const absl::Status status = (*client)->Send({ExampleSpan()}, kGoOn);
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
@@ -151,7 +172,7 @@ TEST_F(OtlpClientTest, StopsWhenItIsTold) {
   // Accepts, and says nothing.
   httplib::Server silent;
   const int port = silent.bind_to_any_port("127.0.0.1");
-  auto client = OtlpClient::Create(absl::StrCat("http://127.0.0.1:", port),
+  auto client = OtlpClient::Create(absl::StrCat("http://127.0.0.1:", port), {},
                                    {"braid", "1", ""});
   ASSERT_TRUE(client.ok());
   const absl::Time start = absl::Now();
@@ -167,7 +188,7 @@ TEST_F(OtlpClientTest, RefusesWhatIsNoUrl) {
   for (const char* bad : {"collector:4318", "ftp://collector", "http://", "",
                           "/v1/traces", "file:///etc/passwd", "http://a b"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(
-        OtlpClient::Create(bad, {"braid", "1", ""}).status()))
+        OtlpClient::Create(bad, {}, {"braid", "1", ""}).status()))
         << bad;
   }
 }

@@ -50,6 +50,9 @@ data_directory = "/var/lib/braid"
 {{- with .Values.tracing }}
 {{- if .otlpEndpoint }}
 otlp_endpoint = {{ .otlpEndpoint | toJson }}
+{{- if .headersSecretName }}
+otlp_headers_file = "/etc/braid/otlp/headers"
+{{- end }}
 trace_sample_ratio = {{ include "braid.tomlValue" .sampleRatio }}
 {{- end }}
 {{- end }}

@@ -154,6 +154,11 @@ spec:
           mountPath: /etc/braid/access
           readOnly: true
         {{- end }}
+        {{- if .Values.tracing.headersSecretName }}
+        - name: otlp
+          mountPath: /etc/braid/otlp
+          readOnly: true
+        {{- end }}
         {{- if .Values.auth.jwksConfigMapName }}
         - name: jwks
           mountPath: /etc/braid/jwks
@@ -200,6 +205,15 @@ spec:
         items:
           - key: ca.crt
             path: ca.crt
+    {{- end }}
+    {{- with .Values.tracing.headersSecretName }}
+    - name: otlp
+      secret:
+        secretName: {{ . }}
+        defaultMode: 0440
+        items:
+          - key: headers
+            path: headers
     {{- end }}
     {{- with .Values.auth.accessSecretName }}
     - name: access
