@@ -2,9 +2,12 @@
 """Measures a model: reading, abstention, and recall over distance.
 
     evaluate.py MODEL DATA OUT.json [--squad DIR] [--limit N] [--lengths N,...]
+                                    [--braid BINARY]
 
 MODEL is a directory that export.py wrote, DATA what tokens.py wrote (text between
-the made-up facts), DIR the SQuAD set whose dev part is measured on. What is measured:
+the made-up facts), DIR the SQuAD set whose dev part is measured on. With --braid it is
+not PyTorch that computes, but Braid's service: many times faster on a CPU, and able to
+measure what `braid model quantize` wrote. What is measured:
 
     alone         a question with the paragraph that answers it: EM and F1 as SQuAD
                   defines them (Rajpurkar et al., 2016)
@@ -19,6 +22,7 @@ the made-up facts), DIR the SQuAD set whose dev part is measured on. What is mea
 
 import argparse
 import collections
+import contextlib
 import gzip
 import json
 import os
@@ -31,6 +35,7 @@ import torch
 from model import load
 from prompt import ABSTENTION, ANSWER, Prompts
 from reading import Reader
+from served import serve
 from store import Store
 from tokens import END, PAD
 
@@ -97,10 +102,10 @@ def f1(answer, gold):
   return best
 
 
-class Answerer:
+class TorchModel:
 
-  def __init__(self, folder, device):
-    self.device = device
+  def __init__(self, folder, tokenizer, device):
+    self.device, self.tokenizer = device, tokenizer
     self.model = load(folder, device)
     # Tokens that are computed at once.
     self.most = 65536 if device.type == "cuda" else 8192
@@ -115,17 +120,17 @@ class Answerer:
       return self.model.model(ids, torch.zeros_like(ids), True)[0]
 
   @torch.no_grad()
-  def answer(self, prompts):
-    """The most likely tokens behind each prompt, without the end."""
+  def answer(self, prompts, most):
+    """The most likely text behind each prompt, up to its end or `most` tokens."""
     answers = [[] for _ in prompts]
     waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     while waiting:
       rows = []
       while waiting and (len(rows) + 1) * (
-          len(prompts[waiting[0]]) + ANSWER_TOKENS) <= max(
-              self.most, len(prompts[waiting[0]]) + ANSWER_TOKENS):
+          len(prompts[waiting[0]]) + most) <= max(
+              self.most, len(prompts[waiting[0]]) + most):
         rows.append(waiting.pop(0))
-      for _ in range(ANSWER_TOKENS):
+      for _ in range(most):
         texts = [prompts[i] + answers[i] for i in rows]
         hidden = self.hidden(texts)
         last = hidden[torch.arange(len(rows)),
@@ -137,7 +142,7 @@ class Answerer:
         rows = [i for i, token in zip(rows, best) if token != END]
         if not rows:
           break
-    return answers
+    return [self.tokenizer.decode(tokens) for tokens in answers]
 
   @torch.no_grad()
   def says(self, tokens, begin):
@@ -147,7 +152,7 @@ class Answerer:
     return best == tokens[begin:]
 
 
-def read(answerer, prompts, squad, questions, random, others):
+def read(model, prompts, squad, questions, random, others):
   """[(answer without its marker, cited right, abstained)]"""
   asked, places = [], []
   for question, _, name in questions:
@@ -156,13 +161,11 @@ def read(answerer, prompts, squad, questions, random, others):
     names.insert(place, name)
     places.append(place + 1)
     asked.append(prompts.encode([squad.paragraphs[n] for n in names], question))
-  decode = prompts.vocabulary.tokenizer.decode
   results = []
-  for tokens, place in zip(answerer.answer(asked), places):
-    text = decode(tokens)
+  for text, place in zip(model.answer(asked, ANSWER_TOKENS), places):
     cited = re.findall(r"\[(\d+)\]", text)
     results.append((re.sub(r"\s*\[\d+\]", "", text), cited == [str(place)],
-                    text == ABSTENTION))
+                    text.strip() == ABSTENTION))
   return results
 
 
@@ -171,10 +174,10 @@ def mean(values):
   return round(sum(values) / len(values), 4)
 
 
-def reading(answerer, prompts, squad, limit):
+def reading(model, prompts, squad, limit):
   questions, report = squad.questions[:limit], {"questions": limit}
   for name, others in (("alone", 0), ("among", OTHERS)):
-    results = read(answerer, prompts, squad, questions,
+    results = read(model, prompts, squad, questions,
                    numpy.random.default_rng(SEED), others)
     report[name] = {
         "em": mean(exact_match(a, q[1]) for (a, _, _), q in zip(results, questions)),
@@ -187,7 +190,7 @@ def reading(answerer, prompts, squad, limit):
           for (a, _, _), q in list(zip(results, questions))[:12]]
       wrongly = sum(n for _, _, n in results)
   unanswerable = squad.unanswerable[:limit]
-  results = read(answerer, prompts, squad, unanswerable,
+  results = read(model, prompts, squad, unanswerable,
                  numpy.random.default_rng(SEED), 0)
   rightly = sum(n for _, _, n in results)
   precision = rightly / max(1, rightly + wrongly)
@@ -199,7 +202,7 @@ def reading(answerer, prompts, squad, limit):
   return report
 
 
-def recall(answerer, reader, lengths, tries):
+def recall(model, reader, lengths, tries):
   table = []
   for length in lengths:
     row = {"tokens": length}
@@ -210,7 +213,7 @@ def recall(answerer, reader, lengths, tries):
         example = reader.recall(random, length, facts, 1)
         tokens = numpy.concatenate([part for part, _ in example]).tolist()
         begin = sum(len(part) for part, kind in example if kind != ANSWER)
-        right.append(answerer.says(tokens, begin))
+        right.append(model.says(tokens, begin))
       row[name] = mean(right)
     table.append(row)
     print(json.dumps(row), flush=True)
@@ -226,18 +229,24 @@ def main():
   parser.add_argument("--limit", type=int, default=1000, help="questions")
   parser.add_argument("--lengths", default="1024,4096,16384,65536")
   parser.add_argument("--tries", type=int, default=50, help="facts for each length")
+  parser.add_argument("--braid", help="Braid's binary, to measure through its service")
   arguments = parser.parse_args()
   device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-  answerer = Answerer(arguments.model, device)
   reader = Reader(Store(arguments.data, {}))
-  results = {"device": str(device)}
-  if arguments.squad:
-    squad = Squad(arguments.squad)
-    limit = min(arguments.limit, len(squad.questions))
-    results["reading"] = reading(answerer, reader.prompts, squad, limit)
-    print(json.dumps(results["reading"]), flush=True)
-  lengths = [int(n) for n in arguments.lengths.split(",") if n]
-  results["recall"] = recall(answerer, reader, lengths, arguments.tries)
+  tokenizer = reader.vocabulary.tokenizer
+  with contextlib.ExitStack() as stack:
+    if arguments.braid:
+      model = stack.enter_context(serve(arguments.braid, arguments.model, tokenizer))
+    else:
+      model = TorchModel(arguments.model, tokenizer, device)
+    results = {"computed_by": "braid" if arguments.braid else str(device)}
+    if arguments.squad:
+      squad = Squad(arguments.squad)
+      limit = min(arguments.limit, len(squad.questions))
+      results["reading"] = reading(model, reader.prompts, squad, limit)
+      print(json.dumps(results["reading"]), flush=True)
+    lengths = [int(n) for n in arguments.lengths.split(",") if n]
+    results["recall"] = recall(model, reader, lengths, arguments.tries)
   with open(arguments.out, "w") as file:
     json.dump(results, file, indent=1)
 
