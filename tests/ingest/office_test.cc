@@ -7,48 +7,13 @@
 #include "retrieval/ingest/formats/json_parser.h"
 #include "retrieval/ingest/formats/xml_reader.h"
 #include "tests/ingest/fixtures.h"
-#include "tests/ingest/test_util.h"
+#include "tests/ingest/packed_document.h"
 
 namespace braid::retrieval {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::StartsWith;
-
-// A block as "kind level: text".
-std::vector<std::string> Blocks(const ParsedDocument& document) {
-  static constexpr const char* kKinds[] = {"heading", "text", "item", "table",
-                                           "code"};
-  std::vector<std::string> blocks;
-  for (const Block& block : document.blocks) {
-    blocks.push_back(
-        absl::StrCat(kKinds[static_cast<int>(block.kind)],
-                     block.level > 0 ? absl::StrCat(" ", block.level) : "",
-                     ": ", Slice(document.text, block.text_range)));
-  }
-  return blocks;
-}
-
-// Parses; every block's source is the whole file.
-ParsedDocument Read(const std::string& name, const std::string& content) {
-  auto document = ParseSource(Source(name, content));
-  EXPECT_TRUE(document.ok()) << document.status();
-  if (!document.ok()) return {};
-  CheckAllProperties(*document, content);
-  for (const Block& block : document->blocks) {
-    EXPECT_EQ(block.source_range, (ByteRange{0, content.size()}));
-    EXPECT_EQ(MapToSource(document->source_map, block.text_range),
-              block.source_range);
-  }
-  return *std::move(document);
-}
-
-absl::Status Refusal(const std::string& name, const std::string& content) {
-  const absl::Status status = ParseSource(Source(name, content)).status();
-  EXPECT_THAT(std::string(status.message()), StartsWith(name));
-  return status;
-}
 
 std::string P(absl::string_view text, absl::string_view properties = "") {
   return absl::StrCat("<w:p><w:pPr>", properties, "</w:pPr><w:r><w:t>", text,
