@@ -94,6 +94,17 @@ TEST(Docx, NestedTablesAndBrokenOnesKeepTheirText) {
               ElementsAre("table: out in after", "text: end"));
 }
 
+TEST(Docx, LongTextInAHeaderRowNamesNoColumn) {
+  const std::string prose(200, 'x');
+  const ParsedDocument document =
+      Read("a.docx",
+           MakeDocx(absl::StrCat("<w:tbl><w:tr><w:tblHeader/>", Cell(prose),
+                                 Cell("Size"), "</w:tr><w:tr>", Cell("ant"),
+                                 Cell("2"), "</w:tr></w:tbl>")));
+  EXPECT_THAT(Blocks(document),
+              ElementsAre("table: " + prose + " | Size\nant | Size: 2"));
+}
+
 TEST(Xlsx, RowsKeepTheirHeaders) {
   const std::string xlsx = MakeZip(
       {{"_rels/.rels",

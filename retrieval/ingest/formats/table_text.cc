@@ -50,8 +50,13 @@ std::string TableLine(const TableRow& header, const TableRow& row) {
 }
 
 std::string TableText(const std::vector<TableRow>& rows, bool has_header) {
-  const TableRow header =
-      has_header && !rows.empty() ? CleanRow(rows[0]) : TableRow();
+  TableRow header;
+  if (has_header && !rows.empty()) {
+    header = CleanRow(rows[0]);
+    for (std::string& name : header) {
+      if (name.size() > kMaxNameBytes) name.clear();
+    }
+  }
   std::string text;
   for (size_t i = 0; i < rows.size(); ++i) {
     const std::string line = TableLine(i > 0 ? header : TableRow(), rows[i]);

@@ -24,7 +24,8 @@ TableRow CleanRow(const TableRow& row);
 // the value stands alone. `header` is a CleanRow.
 std::string TableLine(const TableRow& header, const TableRow& row);
 
-// All rows, one line each; the header row too, once.
+// All rows, one line each; the header row too, once. What is long is text and
+// names no column, whatever `has_header` says.
 std::string TableText(const std::vector<TableRow>& rows, bool has_header);
 
 }  // namespace braid::retrieval
