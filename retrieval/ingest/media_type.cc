@@ -1,6 +1,8 @@
 #include "retrieval/ingest/media_type.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <iterator>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -13,7 +15,7 @@ namespace {
 using namespace media_type;
 
 constexpr size_t kSniffBytes = 4096;
-constexpr size_t kZipDirectoryBytes = 64 << 10;
+constexpr size_t kMaxZipCommentBytes = 65535;
 
 struct Pattern {
   absl::string_view pattern;
@@ -94,6 +96,46 @@ std::string ByExtension(absl::string_view file_name) {
   return "";
 }
 
+uint32_t LittleEndian(absl::string_view bytes) {
+  uint32_t value = 0;
+  for (size_t i = bytes.size(); i > 0; --i) {
+    value = value << 8 | static_cast<unsigned char>(bytes[i - 1]);
+  }
+  return value;
+}
+
+// The type by the members that the directory at the archive's end lists: those
+// of the archive itself, not of another that is embedded in it. Empty if they
+// do not tell or there is no directory. (APPNOTE.TXT of zip, 4.3.12 and 4.3.16)
+absl::string_view ByZipDirectory(absl::string_view content) {
+  constexpr size_t kEndRecord = 22;
+  constexpr size_t kEntry = 46;
+  const size_t tail =
+      content.size() -
+      std::min(content.size(), kEndRecord + kMaxZipCommentBytes);
+  const size_t at = content.substr(tail).rfind("PK\x05\x06");
+  if (at == absl::string_view::npos) return "";
+  const absl::string_view record = content.substr(tail + at);
+  if (record.size() < kEndRecord) return "";
+  const size_t size = LittleEndian(record.substr(12, 4));
+  if (size > tail + at) return "";
+  absl::string_view directory = content.substr(tail + at - size, size);
+  const Pattern* found = std::end(kZipMembers);
+  while (directory.size() >= kEntry &&
+         absl::StartsWith(directory, "PK\x01\x02")) {
+    const size_t name = LittleEndian(directory.substr(28, 2));
+    const size_t extra = LittleEndian(directory.substr(30, 2));
+    const size_t comment = LittleEndian(directory.substr(32, 2));
+    const absl::string_view member = directory.substr(kEntry, name);
+    found = std::find_if(
+        std::begin(kZipMembers), found,
+        [&](const Pattern& known) { return known.pattern == member; });
+    directory.remove_prefix(
+        std::min(directory.size(), kEntry + name + extra + comment));
+  }
+  return found == std::end(kZipMembers) ? "" : found->media_type;
+}
+
 // EPUB and OpenDocument begin with an uncompressed member "mimetype"; the
 // others have members of fixed names, which the directory at the end lists.
 std::string InsideZip(absl::string_view content, absl::string_view by_name) {
@@ -110,11 +152,12 @@ std::string InsideZip(absl::string_view content, absl::string_view by_name) {
       }
     }
   }
-  const absl::string_view tail = content.substr(
-      content.size() - std::min(content.size(), kZipDirectoryBytes));
+  if (const absl::string_view type = ByZipDirectory(content); !type.empty()) {
+    return std::string(type);
+  }
+  // A damaged archive has lost its end.
   for (const Pattern& member : kZipMembers) {
-    if (absl::StrContains(head, member.pattern) ||
-        absl::StrContains(tail, member.pattern)) {
+    if (absl::StrContains(head, member.pattern)) {
       return std::string(member.media_type);
     }
   }

@@ -6,6 +6,7 @@
 #include "absl/strings/str_replace.h"
 #include "retrieval/ingest/formats/json_parser.h"
 #include "retrieval/ingest/formats/xml_reader.h"
+#include "retrieval/ingest/media_type.h"
 #include "tests/ingest/fixtures.h"
 #include "tests/ingest/packed_document.h"
 
@@ -140,6 +141,17 @@ TEST(Xlsx, RowsKeepTheirHeaders) {
                           "table: Name | Born | Wings\n"
                           "ant | 2023-03-15T12:00:00 | 2 | FALSE\n7",
                           "heading 1: Empty"));
+}
+
+TEST(Xlsx, AnEmbeddedDocumentDoesNotDecideTheType) {
+  // Stored, so that its directory stands as it is before the outer one.
+  const std::string xlsx = MakeZip({{"xl/workbook.xml", "<workbook/>"}},
+                                   {{"xl/embeddings/a.docx", MakeDocx("")}});
+  EXPECT_EQ(DetectMediaType("a", xlsx), media_type::kXlsx);
+  EXPECT_EQ(DetectMediaType("a", MakeDocx("")), media_type::kDocx);
+  // Without its end only the beginning tells.
+  EXPECT_EQ(DetectMediaType("a", MakeDocx("").substr(0, 900)),
+            media_type::kDocx);
 }
 
 TEST(Odt, KeepsStructure) {
