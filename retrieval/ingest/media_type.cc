@@ -65,10 +65,11 @@ constexpr Pattern kExtensions[] = {
     {".docm", kDocx},
     {".xlsx", kXlsx},
     {".xlsm", kXlsx},
-    {".pptx",
-     "application/"
-     "vnd.openxmlformats-officedocument.presentationml.presentation"},
+    {".pptx", kPptx},
+    {".pptm", kPptx},
+    {".ppsx", kPptx},
     {".odt", kOpenDocumentText},
+    {".odp", kOpenDocumentPresentation},
     {".epub", kEpub},
     {".doc", kWord},
     {".xls", "application/vnd.ms-excel"},
@@ -80,9 +81,7 @@ constexpr Pattern kExtensions[] = {
 constexpr Pattern kZipMembers[] = {
     {"word/document.xml", kDocx},
     {"xl/workbook.xml", kXlsx},
-    {"ppt/presentation.xml",
-     "application/"
-     "vnd.openxmlformats-officedocument.presentationml.presentation"},
+    {"ppt/presentation.xml", kPptx},
     {"META-INF/container.xml", kEpub},
 };
 
@@ -145,7 +144,8 @@ std::string InsideZip(absl::string_view content, absl::string_view by_name) {
   const size_t name = head.find(kMimetype);
   if (name == kHeader) {
     const absl::string_view value = head.substr(name + kMimetype.size());
-    for (absl::string_view type : {kEpub, kOpenDocumentText}) {
+    for (absl::string_view type :
+         {kEpub, kOpenDocumentText, kOpenDocumentPresentation}) {
       // Behind an extra field there may be some bytes before it.
       if (absl::StrContains(value.substr(0, 256), type)) {
         return std::string(type);

@@ -27,8 +27,12 @@ inline constexpr absl::string_view kDocx =
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 inline constexpr absl::string_view kXlsx =
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+inline constexpr absl::string_view kPptx =
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation";
 inline constexpr absl::string_view kOpenDocumentText =
     "application/vnd.oasis.opendocument.text";
+inline constexpr absl::string_view kOpenDocumentPresentation =
+    "application/vnd.oasis.opendocument.presentation";
 inline constexpr absl::string_view kEpub = "application/epub+zip";
 inline constexpr absl::string_view kBinary = "application/octet-stream";
 

@@ -13,8 +13,10 @@
 #include "retrieval/ingest/formats/email_parser.h"
 #include "retrieval/ingest/formats/epub_parser.h"
 #include "retrieval/ingest/formats/json_parser.h"
+#include "retrieval/ingest/formats/odp_parser.h"
 #include "retrieval/ingest/formats/odt_parser.h"
 #include "retrieval/ingest/formats/outline_parser.h"
+#include "retrieval/ingest/formats/pptx_parser.h"
 #include "retrieval/ingest/formats/rtf_parser.h"
 #include "retrieval/ingest/formats/xlsx_parser.h"
 #include "retrieval/ingest/html_parser.h"
@@ -60,8 +62,10 @@ constexpr Format kFormats[] = {
     {media_type::kRtf, ParseRtf, false},
     {media_type::kDocx, ParseDocx, false},
     {media_type::kXlsx, ParseXlsx, false},
+    {media_type::kPptx, ParsePptx, false},
     {media_type::kWord, ParseDoc, false},
     {media_type::kOpenDocumentText, ParseOdt, false},
+    {media_type::kOpenDocumentPresentation, ParseOdp, false},
     {media_type::kEpub, ParseEpub, false},
 };
 

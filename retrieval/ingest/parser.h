@@ -31,7 +31,7 @@ struct Block {
   ByteRange text_range;    // in ParsedDocument::text
   ByteRange source_range;  // in the source; all of it where nothing less is
                            // known (formats that are packed: PDF, DOCX ...)
-  uint32_t page = 0;       // from 1; 0 where there are none
+  uint32_t page = 0;       // or slide, from 1; 0 where there are none
   std::string heading;     // of a heading: its text without markup
 };
 

@@ -39,10 +39,32 @@ std::string Xlsx(const std::string& sheet) {
            {"xl/sheet.xml", sheet}});
 }
 
-std::string Odt(const std::string& content) {
-  return MakeZip({}, {{"mimetype", "application/vnd.oasis.opendocument.text"},
-                      {"content.xml", content},
-                      {"meta.xml", content}});
+std::string Pptx(const std::string& slide) {
+  return MakeZip(
+      {},
+      {{"ppt/presentation.xml",
+        "<p xmlns:r='relationships'><sldId r:id='r1'/></p>"},
+       {"ppt/_rels/presentation.xml.rels",
+        "<R><Relationship Id='r1' Type='x/slide' Target='slide.xml'/>"
+        "<Relationship Id='r2' Type='x/authors' Target='authors.xml'/></R>"},
+       {"ppt/_rels/slide.xml.rels",
+        "<R><Relationship Id='r1' Type='x/notesSlide' Target='notes.xml'/>"
+        "<Relationship Id='r2' Type='x/comments' Target='comments.xml'/>"
+        "<Relationship Id='r3' Type='x/diagramData' Target='data.xml'/>"
+        "</R>"},
+       {"ppt/slide.xml", slide},
+       {"ppt/notes.xml", slide},
+       {"ppt/comments.xml", slide},
+       {"ppt/authors.xml", slide},
+       {"ppt/data.xml", slide}});
+}
+
+// `kind` is text or presentation.
+std::string OpenDocument(const std::string& kind, const std::string& content) {
+  return MakeZip({},
+                 {{"mimetype", "application/vnd.oasis.opendocument." + kind},
+                  {"content.xml", content},
+                  {"meta.xml", content}});
 }
 
 std::string Epub(const std::string& package) {
@@ -69,7 +91,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   source.document_id = "fuzz";
   source.file_name = "fuzz";
   std::string content(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (const size_t format = data[0] % (kPlain + 4); format) {
+  switch (const size_t format = data[0] % (kPlain + 6); format) {
     case kPlain:
       source.content = Docx(content);
       break;
@@ -77,10 +99,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       source.content = Xlsx(content);
       break;
     case kPlain + 2:
-      source.content = Odt(content);
+      source.content = OpenDocument("text", content);
       break;
     case kPlain + 3:
       source.content = Epub(content);
+      break;
+    case kPlain + 4:
+      source.content = Pptx(content);
+      break;
+    case kPlain + 5:
+      source.content = OpenDocument("presentation", content);
       break;
     default:
       source.media_type = kTypes[format];

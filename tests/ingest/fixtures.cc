@@ -82,6 +82,41 @@ std::string MakeDocx(absl::string_view body, const ZipMembers& more) {
   return MakeZip(members);
 }
 
+std::string MakePptx(const ZipMembers& slides, const ZipMembers& more) {
+  std::string list;
+  std::string relations =
+      "<Relationship Id='a' Type='http://x/commentAuthors' "
+      "Target='commentAuthors.xml'/><Relationship Id='b' "
+      "Type='http://x/authors' Target='authors.xml'/>";
+  ZipMembers members = {{"_rels/.rels",
+                         "<Relationships><Relationship Id='r1' "
+                         "Type='http://x/relationships/officeDocument' "
+                         "Target='ppt/presentation.xml'/><Relationship Id='r2' "
+                         "Type='http://x/metadata/core-properties' "
+                         "Target='docProps/core.xml'/></Relationships>"}};
+  for (const auto& [name, shapes] : slides) {
+    absl::StrAppend(&list, "<p:sldId id='1' r:id='", name, "'/>");
+    absl::StrAppend(&relations, "<Relationship Id='", name,
+                    "' Type='http://x/slide' Target='slides/", name, "'/>");
+    members.emplace_back(
+        "ppt/slides/" + name,
+        absl::StrCat("<p:sld xmlns:p='p' xmlns:a='a' xmlns:mc='mc' "
+                     "xmlns:dgm='d' xmlns:r='http://x/relationships'><p:cSld>"
+                     "<p:spTree>",
+                     shapes, "</p:spTree></p:cSld></p:sld>"));
+  }
+  members.emplace_back(
+      "ppt/presentation.xml",
+      absl::StrCat("<p:presentation xmlns:p='p' "
+                   "xmlns:r='http://x/relationships'><p:sldIdLst>",
+                   list, "</p:sldIdLst></p:presentation>"));
+  members.emplace_back(
+      "ppt/_rels/presentation.xml.rels",
+      absl::StrCat("<Relationships>", relations, "</Relationships>"));
+  members.insert(members.end(), more.begin(), more.end());
+  return MakeZip(members);
+}
+
 std::string MakeEpub(absl::string_view title, const ZipMembers& chapters) {
   std::string manifest, spine;
   ZipMembers members;

@@ -18,6 +18,11 @@ std::string MakeZip(const ZipMembers& members, const ZipMembers& stored = {});
 // A Word document of these elements of <w:body>, with further members.
 std::string MakeDocx(absl::string_view body, const ZipMembers& more = {});
 
+// A presentation of these slides (name, elements of <p:spTree>), in this order,
+// with further members: ppt/commentAuthors.xml and ppt/authors.xml are those
+// who comment, ppt/slides/_rels/NAME.rels what a slide refers to.
+std::string MakePptx(const ZipMembers& slides, const ZipMembers& more = {});
+
 // An EPUB of these chapters (name, XHTML), its spine in this order.
 std::string MakeEpub(absl::string_view title, const ZipMembers& chapters);
 

@@ -85,7 +85,9 @@ TEST(ParseSource, RefusesWhatIsNoTextByTypeNamingTheFile) {
       {"a.pdf", "%PDF-1.7", absl::StatusCode::kUnimplemented,
        "application/pdf"},
       {"a.docx", "text", absl::StatusCode::kInvalidArgument, "no zip archive"},
-      {"a.pptx", "text", absl::StatusCode::kUnimplemented, "presentationml"},
+      {"a.pptx", "text", absl::StatusCode::kInvalidArgument, "no zip archive"},
+      {"a.odp", "text", absl::StatusCode::kInvalidArgument, "no zip archive"},
+      {"a.ppt", "text", absl::StatusCode::kUnimplemented, "ms-powerpoint"},
       {"a.html", "<p></p><script>x</script>",
        absl::StatusCode::kInvalidArgument, "no text"},
   };

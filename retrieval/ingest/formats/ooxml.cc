@@ -52,7 +52,8 @@ class PropertiesHandler : public XmlHandler {
   std::string text_;
 };
 
-// Of `part` ("": of the whole file); none if there are none.
+}  // namespace
+
 absl::StatusOr<OoxmlRelations> ReadRelations(absl::string_view name,
                                              ZipArchive* archive,
                                              const std::string& part) {
@@ -71,8 +72,6 @@ absl::StatusOr<OoxmlRelations> ReadRelations(absl::string_view name,
   }
   return relations;
 }
-
-}  // namespace
 
 absl::StatusOr<OoxmlContent> FindContent(absl::string_view name,
                                          ZipArchive* archive,

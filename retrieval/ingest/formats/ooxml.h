@@ -1,4 +1,5 @@
-// What Word and Excel files have in common: parts, relations, properties.
+// What Word, Excel and PowerPoint files have in common: parts, relations,
+// properties.
 #ifndef BRAID_RETRIEVAL_INGEST_FORMATS_OOXML_H_
 #define BRAID_RETRIEVAL_INGEST_FORMATS_OOXML_H_
 
@@ -26,6 +27,11 @@ struct OoxmlContent {
   OoxmlRelations relations;  // of that part
   std::string properties;    // part with title and author; empty for none
 };
+
+// Of `part` ("": of the whole file); none if there are none.
+absl::StatusOr<OoxmlRelations> ReadRelations(absl::string_view name,
+                                             ZipArchive* archive,
+                                             const std::string& part);
 
 // `usual_part` is where the content is if the file's relations do not say.
 absl::StatusOr<OoxmlContent> FindContent(absl::string_view name,
