@@ -80,7 +80,8 @@ def main():
       "curve": table([millions(r["tokens"]), r["phase"], r["text_loss"],
                       r["answer_loss"]] for r in shown),
       "asked": reading["questions"],
-      "recall": table([r["tokens"], r["needle"], r["key_value"]]
+      "computed_by": results["computed_by"],
+      "recall": table([r["tokens"], r["tries"], r["needle"], r["key_value"]]
                       for r in results["recall"]),
       "examples": table([e["question"], e["gold"], e["answer"]]
                         for e in reading["examples"]),

@@ -205,7 +205,7 @@ def reading(model, prompts, squad, limit):
 def recall(model, reader, lengths, tries):
   table = []
   for length in lengths:
-    row = {"tokens": length}
+    row = {"tokens": length, "tries": tries}
     for name, facts in (("needle", 1), ("key_value", 32)):
       random = numpy.random.default_rng([SEED, length, facts])
       right = []
@@ -218,6 +218,11 @@ def recall(model, reader, lengths, tries):
     table.append(row)
     print(json.dumps(row), flush=True)
   return table
+
+
+def weight_bits(folder):
+  with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+    return json.load(file).get("quantization_config", {}).get("bits", 16)
 
 
 def main():
@@ -239,7 +244,8 @@ def main():
       model = stack.enter_context(serve(arguments.braid, arguments.model, tokenizer))
     else:
       model = TorchModel(arguments.model, tokenizer, device)
-    results = {"computed_by": "braid" if arguments.braid else str(device)}
+    results = {"computed_by": (f"Braid, in {weight_bits(arguments.model)} bits"
+                               if arguments.braid else f"PyTorch, {device}")}
     if arguments.squad:
       squad = Squad(arguments.squad)
       limit = min(arguments.limit, len(squad.questions))

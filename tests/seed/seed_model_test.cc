@@ -1,0 +1,169 @@
+// The model that comes with Braid, as it answers.
+#include <gmock/gmock.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "generation/answer/generative_answerer.h"
+#include "generation/engine/generator.h"
+#include "services/eval/answer_metrics.h"
+#include "services/eval/ask_questions.h"
+
+namespace braid::generation {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kModel = BRAID_SOURCE_DIR "/generation/seed/braid-seed";
+const std::filesystem::path kData = BRAID_SOURCE_DIR "/tests/seed/data";
+const std::filesystem::path kSquad = BRAID_SHARED_DIR "/data/squad";
+
+std::vector<Json> JsonLines(const std::filesystem::path& path) {
+  std::vector<Json> rows;
+  gzFile file = gzopen(path.c_str(), "rb");  // reads plain files, too
+  if (file == nullptr) return rows;
+  std::string text;
+  char buffer[1 << 16];
+  for (int got = 0; (got = gzread(file, buffer, sizeof(buffer))) > 0;) {
+    text.append(buffer, got);
+  }
+  gzclose(file);
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    rows.push_back(Json::parse(line));
+  }
+  return rows;
+}
+
+GroundingPassage Passage(std::string title, std::string text) {
+  GroundingPassage passage;
+  passage.title = std::move(title);
+  passage.text = std::move(text);
+  return passage;
+}
+
+struct Reply {
+  std::string text;
+  std::vector<AnswerCitation> citations;
+  AnswerFinal final;
+};
+
+class SeedModelTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    auto loaded = Generator::Load(kModel, 1, kernels::KvType::kF16);
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    generator_ = loaded->release();
+    answerer_ = MakeGenerativeAnswerer(generator_).release();
+  }
+  static void TearDownTestSuite() {
+    delete answerer_;
+    delete generator_;
+  }
+  void SetUp() override { ASSERT_NE(answerer_, nullptr); }
+
+  static Reply Ask(const AnswerRequest& request) {
+    Reply reply;
+    const absl::Status status = answerer_->Answer(
+        request,
+        [&](const AnswerEvent& event) {
+          if (const auto* delta = std::get_if<AnswerDelta>(&event)) {
+            reply.text += delta->text;
+          } else if (const auto* cited = std::get_if<AnswerCitation>(&event)) {
+            reply.citations.push_back(*cited);
+          } else if (const auto* final = std::get_if<AnswerFinal>(&event)) {
+            reply.final = *final;
+          }
+          return true;
+        },
+        {});
+    EXPECT_TRUE(status.ok()) << status;
+    return reply;
+  }
+
+  static Generator* generator_;
+  static Answerer* answerer_;
+};
+
+Generator* SeedModelTest::generator_ = nullptr;
+Answerer* SeedModelTest::answerer_ = nullptr;
+
+// In 8 bits here, in f32 there: where two tokens are about as likely, the
+// answers part.
+TEST_F(SeedModelTest, AnswersAsTransformersDoes) {
+  const std::vector<Json> questions = JsonLines(kData / "questions.jsonl");
+  const std::vector<Json> golden = JsonLines(kData / "answers_golden.jsonl");
+  ASSERT_FALSE(questions.empty());
+  ASSERT_EQ(questions.size(), golden.size());
+  size_t same = 0;
+  for (size_t i = 0; i < questions.size(); ++i) {
+    AnswerRequest request;
+    request.question = questions[i]["question"];
+    request.max_answer_tokens = 32;
+    for (const Json& passage : questions[i]["passages"]) {
+      request.passages.push_back(Passage(passage["title"], passage["text"]));
+    }
+    const Reply reply = Ask(request);
+    for (const AnswerCitation& citation : reply.citations) {
+      ASSERT_LT(citation.passage, request.passages.size());
+      EXPECT_EQ(citation.quote, request.passages[citation.passage].text.substr(
+                                    citation.text_begin,
+                                    citation.text_end - citation.text_begin));
+    }
+    const std::string answer(absl::StripAsciiWhitespace(reply.text));
+    if (answer == golden[i]["answer"].get<std::string>()) {
+      ++same;
+    } else {
+      std::printf("%s: \"%s\", transformers: %s\n", request.question.c_str(),
+                  answer.c_str(), golden[i]["answer"].dump().c_str());
+    }
+  }
+  EXPECT_GE(same, questions.size() * 8 / 10) << "of " << questions.size();
+}
+
+// The first questions of SQuAD's dev part, each with its paragraph alone; the
+// model card has all of them.
+TEST_F(SeedModelTest, ReadsSquad) {
+  if (!std::filesystem::exists(kSquad)) {
+    GTEST_SKIP() << kSquad << " is not there";
+  }
+  constexpr size_t kAsked = 200;
+  std::map<std::string, GroundingPassage> paragraphs;
+  for (const Json& row : JsonLines(kSquad / "corpus.jsonl.gz")) {
+    paragraphs[row["_id"]] = Passage(row["title"], row["text"]);
+  }
+  std::map<std::string, std::string> relevant;
+  std::ifstream judgements(kSquad / "qrels.tsv");
+  std::string question, paragraph, score;
+  while (judgements >> question >> paragraph >> score) {
+    relevant[question] = paragraph;
+  }
+  const std::vector<Json> queries = JsonLines(kSquad / "queries.jsonl.gz");
+  ASSERT_GE(queries.size(), kAsked);
+  double f1 = 0;
+  for (size_t i = 0; i < kAsked; ++i) {
+    AnswerRequest request;
+    request.question = queries[i]["text"];
+    request.max_answer_tokens = 32;
+    request.passages = {paragraphs.at(relevant.at(queries[i]["_id"]))};
+    f1 += services::MatchAnswer(
+              services::WithoutMarkers(Ask(request).text),
+              queries[i]["metadata"]["answers"].get<std::vector<std::string>>())
+              .f1;
+  }
+  std::printf("F1 %.4f\n", f1 / kAsked);
+  EXPECT_GE(f1 / kAsked, 0.20);
+}
+
+}  // namespace
+}  // namespace braid::generation
