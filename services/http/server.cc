@@ -68,7 +68,7 @@ class Listener final : public ConnectionHost,
       : ConnectionHost(options_in, std::move(handler_in)),
         acceptor_(asio::make_strand(context_)),
         pause_(acceptor_.get_executor()),
-        reload_(context_) {}
+        reload_(acceptor_.get_executor()) {}
 
   absl::StatusOr<int> Listen() {
     absl::StatusOr<HostPort> at = ParseAddress(options.address);
@@ -100,7 +100,10 @@ class Listener final : public ConnectionHost,
     const int port = acceptor_.local_endpoint().port();
     asio::post(acceptor_.get_executor(),
                [self = shared_from_this()] { self->Accept(); });
-    if (certificate_ != nullptr) WatchCertificate();
+    if (certificate_ != nullptr) {
+      asio::post(acceptor_.get_executor(),
+                 [self = shared_from_this()] { self->WatchCertificate(); });
+    }
     return port;
   }
 
@@ -154,7 +157,7 @@ class Listener final : public ConnectionHost,
     }
     StopAccepting();
     CloseAll();
-    asio::post(context_, [self = shared_from_this()] {
+    asio::post(acceptor_.get_executor(), [self = shared_from_this()] {
       error_code ignored;
       self->reload_.cancel(ignored);
       self->work_.reset();
@@ -235,12 +238,14 @@ class Listener final : public ConnectionHost,
     connection->Start();
   }
 
+  // A wait that ended before Stop cancelled it may come after: without the look
+  // at `draining`, it would wait again for ever.
   void WatchCertificate() {
+    if (draining) return;
+    certificate_->ReloadIfChanged();
     reload_.expires_after(kReloadInterval);
     reload_.async_wait([self = shared_from_this()](const error_code& error) {
-      if (error) return;
-      self->certificate_->ReloadIfChanged();
-      self->WatchCertificate();
+      if (!error) self->WatchCertificate();
     });
   }
 

@@ -5,11 +5,13 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
+#include "services/http/server.h"
 #include "services/server/credentials.h"
 #include "test_certificates.h"
 #include "test_service.h"
@@ -186,6 +188,27 @@ TEST(ExposureTest, TheNetworkNeedsARule) {
   config.auth_anonymous = "auto";
   config.auth_access_file = "x";
   EXPECT_TRUE(CheckExposure(config, "0.0.0.0:1").ok());
+}
+
+// An HTTPS server that is told to end while it reads new files: it once went on
+// looking at them, and never ended.
+TEST_F(TlsTest, AnHttpServerEndsWhileItReadsItsCertificate) {
+  absl::Notification reading;
+  http::ServerOptions options;
+  options.address = "127.0.0.1:0";
+  options.tls.emplace();
+  options.tls->certificate_file = Path("server.pem");
+  options.tls->key_file = Path("server.key");
+  options.tls->on_reload = [&](const absl::Status&, absl::string_view) {
+    reading.Notify();
+    // Long enough for the server to be told.
+    absl::SleepFor(absl::Milliseconds(300));
+  };
+  auto server = http::Server::Start(options, http::ServeRoutes({}));
+  ASSERT_TRUE(server.ok()) << server.status();
+  Write("server.pem", server_.Pem() + "\n");
+  ASSERT_TRUE(reading.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  server->reset();
 }
 
 }  // namespace
