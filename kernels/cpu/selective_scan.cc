@@ -41,7 +41,7 @@ HWY_INLINE void ScanGroup(const float* x, const float* dt, const float* b,
     BRAID_UNROLL
     for (size_t j = 0; j < kVecs; ++j) {
       const size_t at = n * kGroup + j * kLanes;
-      const VF decay = Exp2OfNegative(hn::Mul(step[j], hn::LoadU(d, a + at)));
+      const VF decay = Exp2NonPositive(hn::Mul(step[j], hn::LoadU(d, a + at)));
       const VF s =
           hn::MulAdd(decay, hn::LoadU(d, state + at), hn::Mul(input[j], vb));
       hn::StoreU(s, d, state + at);

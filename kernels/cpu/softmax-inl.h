@@ -19,31 +19,6 @@ namespace braid::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// 2^x for x <= 0, to 1 unit in the last place; 0 below 2^-126.
-//
-// x = n + r with |r| <= 1/2, and 2^r = 1 + r Q(r): Q, of degree 5, interpolates
-// at the Chebyshev nodes, which leaves a relative error of 1e-8.
-HWY_INLINE VF Exp2NonPositive(VF x) {
-  const DF d;
-  const hn::RebindToSigned<DF> di;
-  const VF smallest = hn::Set(d, -126.0f);
-  const VF bounded = hn::Max(x, smallest);
-  const VF n = hn::Round(bounded);
-  const VF r = hn::Sub(bounded, n);
-  VF p = hn::Set(d, 0.00015453163359779865f);
-  p = hn::MulAdd(p, r, hn::Set(d, 0.0013390863314270973f));
-  p = hn::MulAdd(p, r, hn::Set(d, 0.009618083015084267f));
-  p = hn::MulAdd(p, r, hn::Set(d, 0.055503569543361664f));
-  p = hn::MulAdd(p, r, hn::Set(d, 0.24022650718688965f));
-  p = hn::MulAdd(p, r, hn::Set(d, 0.6931471824645996f));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
-  const auto exponent =
-      hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)));
-  const VF power = hn::Mul(p, hn::BitCast(d, exponent));
-  // Not Ge: what is not a number stays so.
-  return hn::IfThenZeroElse(hn::Lt(x, smallest), power);
-}
-
 // What is known of one query's softmax after some of its keys.
 struct RunningSoftmax {
   float max = -std::numeric_limits<float>::infinity();  // of the scores

@@ -1,14 +1,10 @@
 // The model that comes with Braid, as it answers.
 #include <gmock/gmock.h>
-#include <zlib.h>
 
-#include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <variant>
 #include <vector>
@@ -18,6 +14,8 @@
 #include "generation/engine/generator.h"
 #include "services/eval/answer_metrics.h"
 #include "services/eval/ask_questions.h"
+#include "services/eval/beir.h"
+#include "services/eval/line_reader.h"
 
 namespace braid::generation {
 namespace {
@@ -30,18 +28,12 @@ const std::filesystem::path kSquad = BRAID_SHARED_DIR "/data/squad";
 
 std::vector<Json> JsonLines(const std::filesystem::path& path) {
   std::vector<Json> rows;
-  gzFile file = gzopen(path.c_str(), "rb");  // reads plain files, too
-  if (file == nullptr) return rows;
-  std::string text;
-  char buffer[1 << 16];
-  for (int got = 0; (got = gzread(file, buffer, sizeof(buffer))) > 0;) {
-    text.append(buffer, got);
-  }
-  gzclose(file);
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    rows.push_back(Json::parse(line));
-  }
+  const absl::Status status =
+      services::ForEachLine(path, [&](size_t, absl::string_view line) {
+        rows.push_back(Json::parse(line));
+        return absl::OkStatus();
+      });
+  EXPECT_TRUE(status.ok()) << status;
   return rows;
 }
 
@@ -138,27 +130,29 @@ TEST_F(SeedModelTest, ReadsSquad) {
     GTEST_SKIP() << kSquad << " is not there";
   }
   constexpr size_t kAsked = 200;
+  const auto files = services::FindDataset(kSquad, "", "");
+  ASSERT_TRUE(files.ok()) << files.status();
   std::map<std::string, GroundingPassage> paragraphs;
-  for (const Json& row : JsonLines(kSquad / "corpus.jsonl.gz")) {
-    paragraphs[row["_id"]] = Passage(row["title"], row["text"]);
-  }
-  std::map<std::string, std::string> relevant;
-  std::ifstream judgements(kSquad / "qrels.tsv");
-  std::string question, paragraph, score;
-  while (judgements >> question >> paragraph >> score) {
-    relevant[question] = paragraph;
-  }
-  const std::vector<Json> queries = JsonLines(kSquad / "queries.jsonl.gz");
-  ASSERT_GE(queries.size(), kAsked);
+  const absl::Status read = services::ForEachCorpusRow(
+      files->corpus, [&](retrieval::InlineDocument row) {
+        paragraphs[row.document_id] = Passage(row.title, row.text);
+        return true;
+      });
+  ASSERT_TRUE(read.ok()) << read;
+  const auto relevant = services::ReadQrels(files->qrels);
+  ASSERT_TRUE(relevant.ok()) << relevant.status();
+  const auto queries = services::ReadQueries(files->queries);
+  ASSERT_TRUE(queries.ok()) << queries.status();
+  ASSERT_GE(queries->size(), kAsked);
   double f1 = 0;
   for (size_t i = 0; i < kAsked; ++i) {
+    const services::DatasetQuery& query = (*queries)[i];
     AnswerRequest request;
-    request.question = queries[i]["text"];
+    request.question = query.text;
     request.max_answer_tokens = 32;
-    request.passages = {paragraphs.at(relevant.at(queries[i]["_id"]))};
-    f1 += services::MatchAnswer(
-              services::WithoutMarkers(Ask(request).text),
-              queries[i]["metadata"]["answers"].get<std::vector<std::string>>())
+    request.passages = {paragraphs.at(relevant->at(query.id).begin()->first)};
+    f1 += services::MatchAnswer(services::WithoutMarkers(Ask(request).text),
+                                query.answers)
               .f1;
   }
   std::printf("F1 %.4f\n", f1 / kAsked);
