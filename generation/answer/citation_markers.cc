@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -15,13 +16,18 @@ namespace {
 // "[12, 3]" is long enough; longer brackets are text.
 constexpr size_t kMaxMarkerBytes = 32;
 
-// Distinct lower-case words. Bytes of other scripts count as letters.
+// Bytes of other scripts count as letters.
+bool IsWordByte(unsigned char c) {
+  return absl::ascii_isalnum(c) || c == '_' || c >= 0x80;
+}
+
+// Distinct lower-case words.
 std::vector<std::string> Words(absl::string_view text) {
   std::vector<std::string> words;
   std::string word;
   for (size_t i = 0; i <= text.size(); ++i) {
     const unsigned char c = i < text.size() ? text[i] : ' ';
-    if (absl::ascii_isalnum(c) || c == '_' || c >= 0x80) {
+    if (IsWordByte(c)) {
       word.push_back(absl::ascii_tolower(c));
     } else if (!word.empty()) {
       words.push_back(std::exchange(word, std::string()));
@@ -77,9 +83,9 @@ CitationMarkers::IndexedPassage& CitationMarkers::Indexed(size_t passage) {
   return indexed;
 }
 
-void CitationMarkers::FindStatement(size_t marker_begin) {
-  const absl::string_view segment = absl::string_view(answer_).substr(
-      segment_begin_, marker_begin - segment_begin_);
+void CitationMarkers::FindStatement() {
+  const absl::string_view segment =
+      absl::string_view(answer_).substr(segment_begin_);
   const std::vector<Sentence> sentences = SplitSentences(segment);
   // Behind "[1]" comes the full stop of the sentence it ended: a "sentence"
   // without a word is no statement, and the marker shares the last one.
@@ -107,6 +113,7 @@ const CitationMarkers::IndexedSentence* CitationMarkers::BestSentence(
   for (const IndexedSentence& sentence : passage.sentences) {
     double score = 0;
     for (const std::string& word : statement) {
+      if (word.size() == 1 && absl::ascii_isalpha(word[0])) continue;  // "a"
       if (std::binary_search(sentence.words.begin(), sentence.words.end(),
                              word)) {
         score += passage.weights[word];
@@ -122,48 +129,93 @@ const CitationMarkers::IndexedSentence* CitationMarkers::BestSentence(
   return best;
 }
 
-std::vector<AnswerCitation> CitationMarkers::Add(absl::string_view delta) {
-  answer_.append(delta.data(), delta.size());
+std::vector<AnswerCitation> CitationMarkers::Cite(
+    const std::vector<size_t>& numbers) {
   std::vector<AnswerCitation> citations;
-  while (true) {
-    const size_t open = answer_.find('[', scanned_);
-    if (open == std::string::npos) {
-      scanned_ = answer_.size();
-      return citations;
-    }
-    const size_t close = answer_.find_first_of("[]", open + 1);
-    if (close == std::string::npos &&
-        answer_.size() - open <= kMaxMarkerBytes) {
-      scanned_ = open;  // it may still become a marker
-      return citations;
-    }
-    if (close == std::string::npos || answer_[close] == '[') {
-      scanned_ = open + 1;
-      continue;
-    }
-    scanned_ = close + 1;
-    const std::vector<size_t> numbers =
-        Numbers(absl::string_view(answer_).substr(open + 1, close - open - 1));
-    if (numbers.empty()) continue;
-    FindStatement(open);
-    segment_begin_ = close + 1;
-    if (statement_end_ == statement_begin_) continue;
-    for (const size_t number : numbers) {
-      if (number == 0 || number > passages_.size()) continue;
-      const IndexedSentence* sentence = BestSentence(Indexed(number - 1));
-      if (sentence == nullptr) continue;
-      const GroundingPassage& passage = passages_[number - 1];
-      AnswerCitation citation;
-      citation.answer_begin = statement_begin_;
-      citation.answer_end = statement_end_;
-      citation.passage = number - 1;
-      citation.text_begin = passage.text_begin + sentence->begin;
-      citation.text_end = passage.text_begin + sentence->end;
-      citation.quote =
-          passage.text.substr(sentence->begin, sentence->end - sentence->begin);
-      citations.push_back(std::move(citation));
+  FindStatement();
+  if (statement_end_ == statement_begin_) return citations;
+  for (const size_t number : numbers) {
+    if (number == 0 || number > passages_.size()) continue;
+    const IndexedSentence* sentence = BestSentence(Indexed(number - 1));
+    if (sentence == nullptr) continue;
+    const GroundingPassage& passage = passages_[number - 1];
+    AnswerCitation citation;
+    citation.answer_begin = statement_begin_;
+    citation.answer_end = statement_end_;
+    citation.passage = number - 1;
+    citation.text_begin = passage.text_begin + sentence->begin;
+    citation.text_end = passage.text_begin + sentence->end;
+    citation.quote =
+        passage.text.substr(sentence->begin, sentence->end - sentence->begin);
+    citations.push_back(std::move(citation));
+  }
+  return citations;
+}
+
+void CitationMarkers::Send(size_t bytes, std::vector<AnswerEvent>& events) {
+  if (bytes == 0) return;
+  std::string text = held_.substr(0, bytes);
+  held_.erase(0, bytes);
+  answer_ += text;
+  if (!events.empty()) {
+    if (auto* last = std::get_if<AnswerDelta>(&events.back())) {
+      last->text += text;
+      return;
     }
   }
+  events.push_back(AnswerDelta{std::move(text)});
+}
+
+std::vector<AnswerEvent> CitationMarkers::Add(absl::string_view delta) {
+  held_.append(delta.data(), delta.size());
+  std::vector<AnswerEvent> events;
+  while (true) {
+    if (answer_.empty()) {
+      held_ = std::string(absl::StripLeadingAsciiWhitespace(held_));
+    }
+    const size_t open = std::min(held_.find('['), held_.size());
+    const size_t text_end = absl::StripTrailingAsciiWhitespace(
+                                absl::string_view(held_).substr(0, open))
+                                .size();
+    Send(text_end, events);
+    const size_t spaces = open - text_end;
+    if (spaces == held_.size()) return events;
+    const size_t close = held_.find_first_of("[]", spaces + 1);
+    if (close == std::string::npos &&
+        held_.size() - spaces <= kMaxMarkerBytes) {
+      return events;  // it may still become a marker
+    }
+    if (close == std::string::npos || held_[close] == '[') {
+      Send(spaces + 1, events);
+      continue;
+    }
+    const std::vector<size_t> numbers = Numbers(
+        absl::string_view(held_).substr(spaces + 1, close - spaces - 1));
+    std::vector<AnswerCitation> citations;
+    if (!numbers.empty()) citations = Cite(numbers);
+    const bool alone = spaces > 0 || answer_.size() == segment_begin_ ||
+                       !IsWordByte(answer_.back());
+    const bool passages =
+        !numbers.empty() &&
+        std::all_of(numbers.begin(), numbers.end(), [&](size_t number) {
+          return number > 0 && number <= passages_.size();
+        });
+    if (citations.empty() && !(alone && passages)) {
+      Send(close + 1, events);
+      continue;
+    }
+    held_.erase(0, close + 1);
+    segment_begin_ = answer_.size();
+    for (AnswerCitation& citation : citations) {
+      events.push_back(std::move(citation));
+    }
+  }
+}
+
+std::vector<AnswerEvent> CitationMarkers::Finish() {
+  std::vector<AnswerEvent> events;
+  Send(absl::StripTrailingAsciiWhitespace(held_).size(), events);
+  return events;
 }
 
 }  // namespace braid::generation

@@ -5,6 +5,7 @@
 #include <stop_token>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -95,20 +96,19 @@ absl::Status GenerativeAnswerer::Answer(const AnswerRequest& request,
   CitationMarkers markers(request.passages);
   bool receiver_there = true;
   bool cited = false;
+  const auto send = [&](const std::vector<AnswerEvent>& events) {
+    for (const AnswerEvent& event : events) {
+      if (!receiver_there) break;
+      cited = cited || std::holds_alternative<AnswerCitation>(event);
+      receiver_there = sink(event);
+    }
+    return receiver_there;
+  };
   absl::StatusOr<GenerationResult> result = generator_->Generate(
       generation,
-      [&](absl::string_view delta) {
-        receiver_there = sink(AnswerDelta{std::string(delta)});
-        for (AnswerCitation& citation : markers.Add(delta)) {
-          if (!receiver_there) break;
-          cited = true;
-          receiver_there = sink(std::move(citation));
-        }
-        return receiver_there;
-      },
-      stop);
+      [&](absl::string_view delta) { return send(markers.Add(delta)); }, stop);
   if (!result.ok()) return result.status();
-  if (!receiver_there) return absl::OkStatus();
+  if (!send(markers.Finish())) return absl::OkStatus();
   if (!sink(AnswerUsage{result->prompt_tokens, result->completion_tokens})) {
     return absl::OkStatus();
   }

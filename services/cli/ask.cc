@@ -56,7 +56,7 @@ class AnswerView {
       case v1::AnswerResponse::kCitation:
         citations_.push_back(event.citation());
         // Its text has just been printed: the mark goes where the claim ends.
-        if (!json_) Print(absl::StrCat(" [", event.citation().number(), "] "));
+        if (!json_) Print(absl::StrCat(" [", event.citation().number(), "]"));
         break;
       case v1::AnswerResponse::kUsage:
         usage_ = event.usage();

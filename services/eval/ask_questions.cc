@@ -49,7 +49,6 @@ class Asker {
         });
     if (!status.ok()) return status;
     stages_["total"].push_back(absl::ToDoubleMilliseconds(absl::Now() - start));
-    asked.answer = WithoutMarkers(asked.answer);
     for (const std::string& document : cited_) {
       asked.relevant_cited += relevant.count(document);
     }
@@ -112,32 +111,6 @@ class Asker {
 };
 
 }  // namespace
-
-std::string WithoutMarkers(absl::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    size_t end = 0;
-    if (text.front() == '[') {
-      bool digits = false;
-      for (end = 1; end < text.size(); ++end) {
-        const char c = text[end];
-        if (absl::ascii_isdigit(static_cast<unsigned char>(c))) {
-          digits = true;
-        } else if (c != ',' && c != ' ') {
-          break;
-        }
-      }
-      const bool marker = digits && end < text.size() && text[end] == ']';
-      end = marker ? end + 1 : 0;
-    }
-    if (end == 0) {
-      out.push_back(text.front());
-      end = 1;
-    }
-    text.remove_prefix(end);
-  }
-  return out;
-}
 
 absl::StatusOr<Answers> AskQuestions(
     Runtime& runtime, v1::AnswerRequest request,

@@ -16,10 +16,6 @@
 
 namespace braid::services {
 
-// `text` without the markers that a model writes for its citations: [1] or
-// [1, 3].
-std::string WithoutMarkers(absl::string_view text);
-
 struct Answers {
   // AnswerReport (answer_metrics.h) and
   //   answerer                  who answered

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "generation/answer/citation_markers.h"
 
 namespace braid::generation {
@@ -57,6 +59,38 @@ std::vector<GroundingPassage> Passages() {
   return {first, second};
 }
 
+struct Shown {
+  std::string text;
+  std::string marked;  // with "<n>" where a citation of passage n arrived
+  std::vector<AnswerCitation> citations;
+};
+
+// What a client sees of an answer that comes in pieces.
+Shown Show(const std::vector<GroundingPassage>& passages,
+           absl::string_view answer, size_t piece) {
+  Shown shown;
+  const auto take = [&](const std::vector<AnswerEvent>& events) {
+    for (const AnswerEvent& event : events) {
+      if (const auto* delta = std::get_if<AnswerDelta>(&event)) {
+        EXPECT_FALSE(delta->text.empty());
+        shown.text += delta->text;
+        shown.marked += delta->text;
+      } else {
+        const auto& citation = std::get<AnswerCitation>(event);
+        EXPECT_LE(citation.answer_end, shown.text.size());
+        shown.marked += absl::StrCat("<", citation.passage + 1, ">");
+        shown.citations.push_back(citation);
+      }
+    }
+  };
+  CitationMarkers markers(passages);
+  for (size_t i = 0; i < answer.size(); i += piece) {
+    take(markers.Add(answer.substr(i, piece)));
+  }
+  take(markers.Finish());
+  return shown;
+}
+
 TEST(CitationMarkersTest, CitesTheBestSentence) {
   const std::vector<GroundingPassage> passages = Passages();
   const std::string answer =
@@ -64,13 +98,11 @@ TEST(CitationMarkersTest, CitesTheBestSentence) {
       "max_wal_size [2].";
   // However the text is cut.
   for (size_t piece = 1; piece <= answer.size(); ++piece) {
-    CitationMarkers markers(passages);
-    std::vector<AnswerCitation> citations;
-    for (size_t i = 0; i < answer.size(); i += piece) {
-      for (AnswerCitation& citation : markers.Add(answer.substr(i, piece))) {
-        citations.push_back(citation);
-      }
-    }
+    const Shown shown = Show(passages, answer, piece);
+    const std::vector<AnswerCitation>& citations = shown.citations;
+    EXPECT_EQ(shown.marked,
+              "Hello. The code 40P01 is a deadlock<1>. The log is limited by "
+              "max_wal_size<2>.");
     ASSERT_EQ(citations.size(), 2u) << piece;
     EXPECT_EQ(citations[0].passage, 0u);
     EXPECT_EQ(citations[0].quote,
@@ -78,14 +110,14 @@ TEST(CitationMarkersTest, CitesTheBestSentence) {
     EXPECT_EQ(citations[0].text_begin, 120u);
     EXPECT_EQ(citations[0].text_end, 120u + citations[0].quote.size());
     EXPECT_EQ(
-        answer.substr(citations[0].answer_begin,
-                      citations[0].answer_end - citations[0].answer_begin),
+        shown.text.substr(citations[0].answer_begin,
+                          citations[0].answer_end - citations[0].answer_begin),
         "The code 40P01 is a deadlock");
     EXPECT_EQ(citations[1].passage, 1u);
     EXPECT_EQ(citations[1].quote, passages[1].text);
     EXPECT_EQ(
-        answer.substr(citations[1].answer_begin,
-                      citations[1].answer_end - citations[1].answer_begin),
+        shown.text.substr(citations[1].answer_begin,
+                          citations[1].answer_end - citations[1].answer_begin),
         "The log is limited by max_wal_size");
   }
 }
@@ -95,8 +127,9 @@ TEST(CitationMarkersTest, SeveralPassagesForOneSentence) {
   for (const std::string answer :
        {"The log and the transaction matter [1][2]",
         "The log and the transaction matter [1, 2]"}) {
-    CitationMarkers markers(passages);
-    const std::vector<AnswerCitation> citations = markers.Add(answer);
+    const Shown shown = Show(passages, answer, answer.size());
+    EXPECT_EQ(shown.marked, "The log and the transaction matter<1><2>");
+    const std::vector<AnswerCitation>& citations = shown.citations;
     ASSERT_EQ(citations.size(), 2u) << answer;
     EXPECT_EQ(citations[0].quote, "Retry the transaction.");
     EXPECT_EQ(citations[0].answer_begin, citations[1].answer_begin);
@@ -104,15 +137,36 @@ TEST(CitationMarkersTest, SeveralPassagesForOneSentence) {
   }
 }
 
+// A bracket that names no passage, or that touches a word and has no ground, is
+// text; a marker without ground is left out.
 TEST(CitationMarkersTest, CitesNothingWithoutGround) {
   const std::vector<GroundingPassage> passages = Passages();
-  for (const std::string answer :
-       {"[1]", "a[0] = b[1] unrelated", "Deadlock [3]", "Deadlock [0]",
-        "Deadlock [99999999999999999999999]", "Deadlock [x]", "Deadlock [1",
-        "Deadlock [1 2]", "Deadlock [[", "Bananas are yellow fruit [1]",
-        "Deadlock [,]", "Deadlock []"}) {
-    CitationMarkers markers(passages);
-    EXPECT_TRUE(markers.Add(answer).empty()) << answer;
+  const std::pair<std::string, std::string> answers[] = {
+      {"[1]", ""},
+      {" [1] [2] So", "So"},
+      {"a[0] = b[1] unrelated", "a[0] = b[1] unrelated"},
+      {"Deadlock [3]", "Deadlock [3]"},
+      {"Deadlock [0]", "Deadlock [0]"},
+      {"Deadlock [1, 3] ends", "Deadlock<1> ends"},
+      {"Deadlock [99999999999999999999999]",
+       "Deadlock [99999999999999999999999]"},
+      {"Deadlock [x]", "Deadlock [x]"},
+      {"Deadlock [1", "Deadlock [1"},
+      {"Deadlock [1 2]", "Deadlock [1 2]"},
+      {"Deadlock [[", "Deadlock [["},
+      {"Deadlock [[1]]", "Deadlock [<1>]"},
+      {"Bananas are yellow fruit [1].", "Bananas are yellow fruit."},
+      {"Deadlock [,]", "Deadlock [,]"},
+      {"Deadlock []", "Deadlock []"},
+      {"Deadlock [and what follows it in a long bracket]",
+       "Deadlock [and what follows it in a long bracket]"},
+      {"One.\n\n[2] Two \n", "One. Two"},
+  };
+  for (const auto& [answer, marked] : answers) {
+    for (size_t piece = 1; piece <= answer.size(); ++piece) {
+      EXPECT_EQ(Show(passages, answer, piece).marked, marked)
+          << answer << " in pieces of " << piece;
+    }
   }
 }
 
@@ -154,7 +208,7 @@ TEST(GenerativeAnswererTest, StreamsTextAndCitations) {
       citations.push_back(*citation);
     }
   }
-  EXPECT_EQ(text, generator.reply);
+  EXPECT_EQ(text, "40P01 means a deadlock.");
   ASSERT_EQ(citations.size(), 1u);
   EXPECT_EQ(citations[0].text_begin, 120u);
   ASSERT_GE(events.size(), 2u);

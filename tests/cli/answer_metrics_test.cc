@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "services/eval/ask_questions.h"
-
 namespace braid::services {
 namespace {
 
@@ -39,13 +37,6 @@ TEST(AnswerMetrics, TakesTheBestOfTheGoldAnswers) {
   EXPECT_EQ(MatchAnswer("nothing shared", {"other words"}).f1, 0);
   EXPECT_EQ(MatchAnswer("", {"words"}).f1, 0);
   EXPECT_EQ(MatchAnswer("words", {}).f1, 0);
-}
-
-TEST(AnswerMetrics, MarkersOfCitationsAreNoWords) {
-  EXPECT_EQ(WithoutMarkers("Slate [1] covers[2][3] roofs [1, 12]."),
-            "Slate  covers roofs .");
-  EXPECT_EQ(WithoutMarkers("a [b] [1a] [] [, ] [1"), "a [b] [1a] [] [, ] [1");
-  EXPECT_EQ(WithoutMarkers("[[1]]"), "[]");
 }
 
 TEST(AnswerMetrics, ASentenceContainsItsAnswer) {

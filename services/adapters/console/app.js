@@ -128,6 +128,9 @@ async function showSource(citation) {
 }
 
 function showCitation(citation) {
+  const mark = document.createElement('sup');
+  mark.textContent = '[' + citation.number + ']';
+  $('answer').append(mark);
   const item = document.createElement('li');
   item.value = citation.number;
   const button = document.createElement('button');
@@ -159,7 +162,7 @@ async function ask(event) {
     for await (const one of events(reply)) {
       if (one.stage) row($('stages'), [one.stage.stage, milliseconds(one.stage.start), milliseconds(one.stage.elapsed)]);
       if (one.retrieved) showPassages(one.retrieved.passages || []);
-      if (one.delta) $('answer').textContent += one.delta;
+      if (one.delta) $('answer').append(one.delta);
       if (one.citation) showCitation(one.citation);
       if (one.final) {
         const reason = (one.final.finishReason || '').replace('FINISH_REASON_', '').toLowerCase();
