@@ -15,8 +15,10 @@ std::vector<size_t> SegmentedIndex::Plan() const {
   states.reserve(sealed_.size());
   for (const Entry& entry : sealed_) {
     const size_t rows = entry.segment->rows();
+    // What readers do not see yet waits until they do.
+    const bool excluded = entry.excluded || entry.published != entry.segment;
     states.push_back({entry.segment->kind(), rows,
-                      rows - entry.published_dead->count(), entry.excluded});
+                      rows - entry.published_dead->count(), excluded});
   }
   return PlanRebuild(states, options_.seal_vectors);
 }
@@ -133,7 +135,7 @@ void SegmentedIndex::Install(const Rebuild& rebuild,
   }
   entry.dead_changed = entry.dead.count() != published.count();
   entry.published_dead = std::make_shared<const DeadRows>(std::move(published));
-  entry.segment = std::move(result.segment);
+  entry.segment = entry.published = std::move(result.segment);
   std::erase_if(sealed_, [&rebuild](const Entry& old) {
     return std::any_of(rebuild.sources.begin(), rebuild.sources.end(),
                        [&old](const Rebuild::Source& source) {

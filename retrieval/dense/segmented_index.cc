@@ -74,6 +74,7 @@ absl::Status SegmentedIndex::Load() {
           absl::StrCat(path, ": deletes past the last row"));
     }
     if (is_tail) {
+      entry.segment = nullptr;
       tail_ = std::move(entry);
     } else {
       sealed_.push_back(std::move(entry));
@@ -134,6 +135,7 @@ absl::Status SegmentedIndex::Add(absl::Span<const ChunkId> chunks,
   for (size_t i = 0; i < chunks.size(); ++i) {
     MarkDead(chunks[i]);
     Append(chunks[i], vectors.data() + i * options_.dimension);
+    if (TailIsFull()) SealTail();
   }
   uncommitted_ += chunks.size();
   return absl::OkStatus();
@@ -175,43 +177,53 @@ void SegmentedIndex::Publish() {
 }
 
 void SegmentedIndex::PublishEntries() {
-  if (tail_.segment == nullptr || tail_.segment->rows() != builder_.rows()) {
-    tail_.segment = builder_.View();
-  }
-  if (builder_.rows() >= options_.seal_vectors ||
-      (builder_.rows() > 0 && tail_.dead.count() == builder_.rows())) {
+  if (TailIsFull()) {
     SealTail();
-  }
-  for (Entry& entry : sealed_) {
-    if (std::exchange(entry.dead_changed, false)) {
-      entry.published_dead = std::make_shared<const DeadRows>(entry.dead);
-    }
-  }
-  if (std::exchange(tail_.dead_changed, false)) {
-    tail_.published_dead = std::make_shared<const DeadRows>(tail_.dead);
+  } else if (builder_.rows() >= options_.seal_vectors ||
+             (builder_.rows() > 0 && tail_.dead.count() == builder_.rows())) {
+    CompactTail();
   }
   std::erase_if(sealed_, [](const Entry& entry) {
     return entry.dead.count() == entry.segment->rows();
   });
+  for (Entry& entry : sealed_) {
+    entry.published = entry.segment;
+    if (std::exchange(entry.dead_changed, false)) {
+      entry.published_dead = std::make_shared<const DeadRows>(entry.dead);
+    }
+  }
+  if (tail_.published == nullptr ||
+      tail_.published->rows() != builder_.rows()) {
+    tail_.published = builder_.View();
+  }
+  if (std::exchange(tail_.dead_changed, false)) {
+    tail_.published_dead = std::make_shared<const DeadRows>(tail_.dead);
+  }
   PublishSnapshot();
   if (!Plan().empty()) StartWorker();
   changed_.notify_all();
 }
 
+bool SegmentedIndex::TailIsFull() const {
+  return builder_.rows() >= options_.seal_vectors &&
+         builder_.rows() - tail_.dead.count() >= options_.seal_vectors / 2 + 1;
+}
+
 void SegmentedIndex::SealTail() {
-  Entry full = std::exchange(tail_, Entry{});
-  StartTail();
-  const size_t rows = full.segment->rows();
-  if (rows - full.dead.count() >= options_.seal_vectors / 2 + 1) {
-    sealed_.push_back(std::move(full));
-    return;
-  }
-  for (size_t row = 0; row < rows; ++row) {
-    if (!full.dead.Contains(row)) {
-      Append(full.segment->id(row), full.segment->vector(row));
-    }
-  }
   tail_.segment = builder_.View();
+  sealed_.push_back(std::exchange(tail_, Entry{}));
+  StartTail();
+  // Where the disk is full it stays in memory; the commit will say so.
+  (void)MoveToFile(sealed_.back());
+}
+
+void SegmentedIndex::CompactTail() {
+  const std::shared_ptr<const FlatSegment> rows = builder_.View();
+  const DeadRows dead = std::exchange(tail_, Entry{}).dead;
+  StartTail();
+  for (size_t row = 0; row < rows->rows(); ++row) {
+    if (!dead.Contains(row)) Append(rows->id(row), rows->vector(row));
+  }
 }
 
 void SegmentedIndex::StartTail() {
@@ -222,12 +234,12 @@ void SegmentedIndex::StartTail() {
 
 void SegmentedIndex::PublishSnapshot() {
   std::vector<SegmentedSnapshot::Part> parts;
-  for (const Entry& entry : sealed_) {
-    parts.push_back({entry.segment, entry.published_dead});
-  }
-  if (tail_.segment != nullptr && tail_.segment->rows() > 0) {
-    parts.push_back({tail_.segment, tail_.published_dead});
-  }
+  const auto add = [&parts](const Entry& entry) {
+    if (entry.published == nullptr || entry.published->rows() == 0) return;
+    parts.push_back({entry.published, entry.published_dead});
+  };
+  for (const Entry& entry : sealed_) add(entry);
+  add(tail_);
   auto snapshot = std::make_shared<const SegmentedSnapshot>(
       options_.dimension, static_cast<size_t>(options_.hnsw_ef_search),
       std::move(parts));
@@ -249,28 +261,31 @@ absl::Status SegmentedIndex::SaveEntry(Entry& entry, const Segment& rows) {
   return absl::OkStatus();
 }
 
+absl::Status SegmentedIndex::MoveToFile(Entry& entry) {
+  if (absl::Status status = SaveEntry(entry, *entry.segment); !status.ok()) {
+    return status;
+  }
+  auto mapped = MapSegmentFile(SegmentPath(directory_, entry.file), entry.seal,
+                               options_.dimension);
+  if (!mapped.ok()) {
+    entry.file = 0;  // not to be trusted: written again at the next try
+    return mapped.status();
+  }
+  if (entry.published == entry.segment) entry.published = *mapped;
+  entry.segment = *std::move(mapped);
+  return absl::OkStatus();
+}
+
 absl::Status SegmentedIndex::Commit(Sequence sequence) {
   const std::lock_guard lock(mutex_);
   Manifest manifest;
   manifest.dimension = options_.dimension;
   manifest.sequence = sequence;
-  bool remapped = false;
+  bool moved = false;
   for (Entry& entry : sealed_) {
     if (entry.file == 0 || entry.file_rows != entry.segment->rows()) {
-      if (absl::Status status = SaveEntry(entry, *entry.segment);
-          !status.ok()) {
-        return status;
-      }
-      // From now on out of the file: what waits for the background thread does
-      // not fill the memory.
-      auto mapped = MapSegmentFile(SegmentPath(directory_, entry.file),
-                                   entry.seal, options_.dimension);
-      if (!mapped.ok()) {
-        entry.file = 0;  // not to be trusted: written again at the next try
-        return mapped.status();
-      }
-      entry.segment = *std::move(mapped);
-      remapped = true;
+      if (absl::Status status = MoveToFile(entry); !status.ok()) return status;
+      moved = true;
     }
     manifest.segments.push_back({entry.file, entry.seal, entry.dead});
   }
@@ -281,7 +296,7 @@ absl::Status SegmentedIndex::Commit(Sequence sequence) {
     }
     manifest.segments.push_back({tail_.file, tail_.seal, tail_.dead});
   }
-  if (remapped) PublishSnapshot();
+  if (moved) PublishSnapshot();
   if (manifest.sequence != committed_.sequence ||
       manifest.segments != committed_.segments) {
     manifest.next_file = next_file_;

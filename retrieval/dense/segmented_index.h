@@ -22,10 +22,11 @@
 
 namespace braid::retrieval {
 
-// New vectors go to the tail. A tail that is full when it is published becomes
-// a sealed flat segment and a new tail begins; the background thread rebuilds
-// sealed segments into HNSW ones (see maintenance.h) and puts the result in
-// their place. A delete marks a row.
+// New vectors go to the tail. A full tail becomes a sealed flat segment in a
+// file and a new tail begins: however much is added between two publications,
+// the memory holds about a tail of it. The background thread rebuilds sealed
+// segments into HNSW ones (see maintenance.h) and puts the result in their
+// place. A delete marks a row.
 class SegmentedIndex : public DenseIndex {
  public:
   SegmentedIndex(std::string directory, const DenseIndexOptions& options);
@@ -51,9 +52,12 @@ class SegmentedIndex : public DenseIndex {
   // A segment with its deletes, as the writer and as readers know them.
   struct Entry {
     uint64_t number = 0;  // names the segment while the process runs
-    // Published rows; null for a tail that was never published.
+    // All rows of a sealed segment; those of the tail are in builder_.
     std::shared_ptr<const Segment> segment;
     DeadRows dead;  // unpublished deletes included
+    // The rows and deletes that readers see. Null: none yet. A segment that was
+    // published as a tail and sealed since is seen with the rows it had then.
+    std::shared_ptr<const Segment> published;
     std::shared_ptr<const DeadRows> published_dead;
     bool dead_changed = false;  // `dead` is ahead of `published_dead`
     bool excluded = false;      // see SealedState
@@ -91,14 +95,20 @@ class SegmentedIndex : public DenseIndex {
   std::optional<Location> Locate(ChunkId chunk);
   // False if there is no such chunk.
   bool MarkDead(ChunkId chunk);
-  // The tail is full: makes it a sealed segment, or, if most of it is deleted,
-  // carries the rest over to a new one.
+  // Whether the tail has the rows for a segment, most of them not deleted.
+  bool TailIsFull() const;
+  // Makes the tail a sealed segment, and moves it to a file if that succeeds.
   void SealTail();
+  // Most of the tail is deleted: carries the rest over to a new one.
+  void CompactTail();
   void StartTail();
   void PublishEntries();
   // Makes a snapshot of what is published.
   void PublishSnapshot();
+  // Writes the file of an entry that lacks one with these rows.
   absl::Status SaveEntry(Entry& entry, const Segment& rows);
+  // Saves a sealed entry and reads it out of its file from now on.
+  absl::Status MoveToFile(Entry& entry);
 
   std::vector<size_t> Plan() const;
   bool Settled() const;

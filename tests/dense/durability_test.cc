@@ -161,6 +161,38 @@ TEST(DenseDurabilityTest, CommitsWhatIsNotPublished) {
   EXPECT_THAT(index->snapshot()->Chunks(), ElementsAre(5));
 }
 
+// A long replay: what fills a tail leaves the memory at once, and readers see
+// none of it before it is published.
+TEST(DenseDurabilityTest, FullTailsGoToFilesBeforeTheyArePublished) {
+  const TemporaryDirectory directory;
+  Model published = MakeIndex(directory.path());
+  auto index = OpenIndex(directory.path());
+  Model model = published;
+  VectorSource source(kDimension, 10, 24);
+  const size_t files = Files(directory.path()).size();
+  // The tail of 50 and six times its size.
+  Fill(*index, model, source, 351, 250 + 5 * 300 + 10);
+  EXPECT_EQ(Files(directory.path()).size(), files + 6);
+  for (const ChunkId id : {320, 355, 1000, 2105}) {  // in all kinds of segments
+    ASSERT_TRUE(index->Delete(id).ok());
+    model.Delete(id);
+  }
+  EXPECT_EQ(index->snapshot()->Chunks(), published.Chunks());
+  ASSERT_TRUE(index->Commit(43).ok());
+  EXPECT_EQ(index->snapshot()->Chunks(), published.Chunks());
+  EXPECT_EQ(OpenIndex(directory.path())->snapshot()->Chunks(), model.Chunks());
+  index->Publish();
+  EXPECT_EQ(index->snapshot()->Chunks(), model.Chunks());
+  index->WaitUntilSettled();
+  EXPECT_EQ(index->snapshot()->Chunks(), model.Chunks());
+  EXPECT_EQ(index->snapshot()->Stats().flat_vectors, 10u);
+  for (int i = 0; i < 10; ++i) {
+    const std::vector<float> query = source.Next();
+    EXPECT_EQ(Ids(*index->snapshot()->Search(query, 20, nullptr)),
+              model.Search(query, 20));
+  }
+}
+
 TEST(DenseDurabilityTest, OrphansOfAnUnfinishedCommitAreRemoved) {
   const TemporaryDirectory directory;
   const Model model = MakeIndex(directory.path());
