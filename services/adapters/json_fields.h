@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "braid/v1/generation_service.pb.h"
 #include "services/adapters/json.h"
 
 namespace braid::services::adapters {
@@ -51,6 +52,19 @@ class JsonFields {
     if (field == nullptr) return;
     if (!field->is_number_unsigned()) return Fail(name, "an integer from 0");
     *value = field->get<uint64_t>();
+  }
+
+  // "extractive" or "generator".
+  void Take(const char* name, v1::Answerer* value) {
+    const Json* field = Find(name);
+    if (field == nullptr) return;
+    if (*field == "extractive") {
+      *value = v1::ANSWERER_EXTRACTIVE;
+    } else if (*field == "generator") {
+      *value = v1::ANSWERER_GENERATOR;
+    } else {
+      Fail(name, "extractive or generator");
+    }
   }
 
   // Null if it is not there, or null.

@@ -62,7 +62,8 @@ constexpr char kTools[] = R"([
         "collection": {"type": "string", "default": "default", "description": "The collection's id"},
         "top_k": {"type": "integer", "minimum": 1, "default": 8, "description": "Passages to answer from"},
         "filter": {"type": "string", "description": "AIP-160 filter over the metadata, such as year >= 1990"},
-        "multi_hop": {"type": "boolean", "default": false, "description": "For questions whose evidence lies in several documents"}
+        "multi_hop": {"type": "boolean", "default": false, "description": "For questions whose evidence lies in several documents"},
+        "answerer": {"type": "string", "enum": ["extractive", "generator"], "description": "Who answers: sentences of the passages, or the server's model in its own words; by default what the server is set to"}
       },
       "required": ["question"],
       "additionalProperties": false
@@ -109,10 +110,11 @@ Json ResultOf(const std::string& text, Json structured) {
           {"isError", false}};
 }
 
-// The arguments that both tools have.
+// The arguments that both tools have, and `answerer` for the one that takes it.
 template <typename Request>
 absl::Status Fill(const Json& arguments, const char* text_name,
-                  std::string* text, Request* request) {
+                  std::string* text, Request* request,
+                  v1::Answerer* answerer = nullptr) {
   std::string collection = "default";
   std::string filter;
   int32_t top_k = 0;
@@ -123,10 +125,12 @@ absl::Status Fill(const Json& arguments, const char* text_name,
   fields.Take("filter", &filter);
   fields.Take("top_k", &top_k);
   fields.Take("multi_hop", &multi_hop);
+  if (answerer != nullptr) fields.Take("answerer", answerer);
   for (const auto& [name, value] : arguments.items()) {
     const bool known = name == text_name || name == "collection" ||
                        name == "filter" || name == "top_k" ||
-                       name == "multi_hop";
+                       name == "multi_hop" ||
+                       (answerer != nullptr && name == "answerer");
     if (!known)
       fields.Fail(name.c_str(), "left out: there is no such argument");
   }
@@ -154,9 +158,11 @@ absl::StatusOr<v1::SearchRequest> SearchOf(const Json& arguments) {
 
 absl::StatusOr<v1::AnswerRequest> AnswerOf(const Json& arguments) {
   v1::AnswerRequest request;
-  absl::Status status =
-      Fill(arguments, "question", request.mutable_question(), &request);
+  v1::Answerer answerer = v1::ANSWERER_UNSPECIFIED;
+  absl::Status status = Fill(arguments, "question", request.mutable_question(),
+                             &request, &answerer);
   if (!status.ok()) return status;
+  request.set_answerer(answerer);
   return request;
 }
 

@@ -56,6 +56,8 @@ absl::StatusOr<ChatRequest> ParseChat(const Json& body) {
   std::string filter;
   int32_t top_k = 0;
   bool multi_hop = false;
+  v1::Answerer answerer = v1::ANSWERER_UNSPECIFIED;
+  fields.Take("answerer", &answerer);
   fields.Take("model", &chat.model);
   fields.Take("collection", &collection);
   fields.Take("filter", &filter);
@@ -96,6 +98,7 @@ absl::StatusOr<ChatRequest> ParseChat(const Json& body) {
   answer.set_filter(filter);
   answer.set_top_k(top_k);
   answer.set_multi_hop(multi_hop);
+  answer.set_answerer(answerer);
   answer.set_max_answer_tokens(max_tokens);
   answer.mutable_sampling()->set_temperature(temperature);
   answer.mutable_sampling()->set_top_p(top_p);

@@ -126,11 +126,16 @@ TEST(McpTest, ArgumentsAreChecked) {
   EXPECT_EQ(search->top_k(), 3);
   EXPECT_TRUE(search->multi_hop());
   EXPECT_EQ(AnswerOf({{"question", "x"}})->collection(), "collections/default");
+  EXPECT_EQ(
+      AnswerOf({{"question", "x"}, {"answerer", "generator"}})->answerer(),
+      v1::ANSWERER_GENERATOR);
+  EXPECT_FALSE(AnswerOf({{"question", "x"}, {"answerer", "oracle"}}).ok());
   for (const auto& [argument, value] :
        std::vector<std::pair<std::string, Json>>{{"query", 1},
                                                  {"top_k", "3"},
                                                  {"multi_hop", 1},
                                                  {"question", "x"},
+                                                 {"answerer", "generator"},
                                                  {"other", nullptr}}) {
     const auto wrong = SearchOf({{argument, value}});
     ASSERT_FALSE(wrong.ok()) << argument;

@@ -40,6 +40,12 @@ TEST(OpenAiTest, TheLastQuestionIsAsked) {
   EXPECT_EQ(chat->answer.sampling().seed(), 3u);
   EXPECT_TRUE(chat->stream);
   EXPECT_TRUE(chat->include_usage);
+  EXPECT_EQ(chat->answer.answerer(), v1::ANSWERER_UNSPECIFIED);
+  Json body = ChatBody();
+  body["answerer"] = "generator";
+  EXPECT_EQ(ParseChat(body)->answer.answerer(), v1::ANSWERER_GENERATOR);
+  body["answerer"] = "extractive";
+  EXPECT_EQ(ParseChat(body)->answer.answerer(), v1::ANSWERER_EXTRACTIVE);
 }
 
 TEST(OpenAiTest, TheCollectionMayHaveItsOwnField) {
@@ -75,6 +81,8 @@ TEST(OpenAiTest, WhatIsWrongIsNamed) {
       {"max_tokens", 1.5},
       {"temperature", "hot"},
       {"seed", -1},
+      {"answerer", "oracle"},
+      {"answerer", 1},
       {"top_k", 4294967296}};
   for (const auto& [field, value] : kCases) {
     Json body = ChatBody();
