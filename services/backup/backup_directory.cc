@@ -8,8 +8,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <system_error>
@@ -20,6 +18,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "generation/checkpoint/json_file.h"
 #include "services/backup/files.h"
 
 namespace braid::services::backup {
@@ -85,7 +84,9 @@ absl::StatusOr<BackupManifest> Parse(const std::string& path,
   if (text.substr(end + 1) != *checksum + "\n") {
     return damaged("does not match its checksum");
   }
-  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const absl::StatusOr<Json> parsed = model::ParseJsonObject(line, path);
+  if (!parsed.ok()) return damaged("is not a list of files");
+  const Json& json = *parsed;
   // nlohmann-json reports a wrong type by an exception: it ends here.
   try {
     if (json.at("format") != kFormat) return damaged("has another format");
@@ -116,17 +117,17 @@ absl::StatusOr<BackupManifest> Parse(const std::string& path,
 
 absl::StatusOr<BackupManifest> ReadManifest(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/", kManifestName);
-  std::error_code error;
-  const uint64_t bytes = std::filesystem::file_size(path, error);
-  if (error) {
+  const absl::StatusOr<std::string> text =
+      model::ReadSmallFile(path, kMaxManifestBytes);
+  if (absl::IsNotFound(text.status())) {
     return absl::NotFoundError(
         absl::StrCat(directory, ": is no backup: no ", kManifestName));
   }
-  if (bytes > kMaxManifestBytes) {
-    return absl::DataLossError(absl::StrCat(path, ": is too large"));
+  if (absl::IsInvalidArgument(text.status())) {
+    return absl::DataLossError(text.status().message());
   }
-  std::ifstream file(path, std::ios::binary);
-  return Parse(path, {std::istreambuf_iterator<char>(file), {}});
+  if (!text.ok()) return text.status();
+  return Parse(path, *text);
 }
 
 // Compares an open file with its entry.

@@ -86,7 +86,6 @@ class ForwardedCall {
         upstream_(this),
         counted_(target->in_flight.fetch_add(1) <
                  target->core->limits.max_forwarded_calls) {}
-  ~ForwardedCall() { target_->in_flight.fetch_sub(1); }
 
   void Begin(const std::string& path) {
     absl::Status status = call_.admitted();
@@ -97,7 +96,7 @@ class ForwardedCall {
     if (status.ok()) status = call_.Forward(SteadyTime::max(), &context_);
     if (!status.ok()) {
       halves_ = 1;
-      caller_.Finish(call_.End(status));
+      Finish(status);
       return;
     }
     grpc::TemplatedGenericStub<ByteBuffer, ByteBuffer> stub(target_->channel);
@@ -179,8 +178,14 @@ class ForwardedCall {
           LogLevel::kWarning, "upstream_unreachable",
           {{"role", target_->role}, {"message", status.error_message()}});
     }
-    caller_.Finish(call_.End(error));
+    Finish(error);
     HalfDone();
+  }
+
+  // The place is free before the caller knows: it may call again at once.
+  void Finish(const absl::Status& status) {
+    target_->in_flight.fetch_sub(1);
+    caller_.Finish(call_.End(status));
   }
 
   void HalfDone() {
