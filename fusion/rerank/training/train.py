@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Trains the reranker from the text encoder.
 
-    train.py MODEL GROUPS.npz OUT [--minutes N] [--steps N] [--resume]
+    train.py MODEL GROUPS.npz OUT [--kinds K,K] [--share S] [--minutes N] [--steps N]
+             [--resume]
 
-MODEL is the encoder's HF directory (all-MiniLM-L6-v2): the cross-encoder starts
-from its weights, with a new pooler and classifier. A group is a question with
-its passage and some of its hard negatives; the loss is the cross-entropy of the
-right one among them (localized contrastive estimation: Gao, Dai and Callan,
-"Rethink Training of BERT Rerankers in Multi-Stage Retrieval Pipeline", 2021,
-section 3), plus the mean binary cross-entropy of its pairs, so that a logit
-says something by itself: a question without any right passage has only
-negative ones. Every other group has its own passage without the answer among
-the negatives, and one group in eight asks with a sentence (see prepare.py).
+MODEL is the encoder's HF directory (all-MiniLM-L6-v2), from whose weights the
+cross-encoder starts with a new pooler and classifier, or the OUT of another run.
+A group is a query with its passage and some of its hard negatives. What is
+trained is the sum that ranks in use: the logit plus a share of the fused score,
+so that the cross-encoder learns what the search does not know already. The loss
+is the cross-entropy of the right passage's sum among the group's (localized
+contrastive estimation: Gao, Dai and Callan, "Rethink Training of BERT Rerankers
+in Multi-Stage Retrieval Pipeline", 2021, section 3), plus the mean binary
+cross-entropy of the sums, so that they say something by themselves: a question
+without any right passage has only negative ones. Every other group that has one
+holds its own passage without the answer among the negatives (see prepare.py).
 
 OUT is an HF directory that `braid --reranker OUT` takes. The run is written
 to OUT.state.pt every few minutes with all that is needed to go on exactly where it
@@ -34,42 +37,46 @@ CLS, SEP = 101, 102
 
 
 class Groups:
-  """Token ids of questions and passages, and which belong together."""
+  """Token ids of queries and passages, and which belong together."""
 
-  def __init__(self, path, negatives):
+  def __init__(self, path, kinds, negatives):
     data = numpy.load(path)
     self.data = {name: data[name] for name in data.files}
     self.negatives = negatives
-    self.size = len(self.data["positives"])
+    names = [str(name) for name in self.data["kinds"]]
+    wanted = [names.index(kind) for kind in kinds] if kinds else range(len(names))
+    self.numbers = numpy.flatnonzero(numpy.isin(self.data["kind"], list(wanted)))
 
-  def tokens(self, kind, index):
-    offsets = self.data[kind + "_offsets"]
-    ids = self.data[kind + "_ids"]
-    return ids[offsets[index]:offsets[index + 1]].astype(numpy.int64)
+  def tokens(self, text):
+    begin, end = self.data["text_offsets"][text:text + 2]
+    return self.data["text_ids"][begin:end].astype(numpy.int64)
 
   def pairs(self, group, random):
-    """The right pair first."""
-    hard = [self.tokens("passage", passage) for passage in random.choice(
-        self.data["negatives"][group], self.negatives, replace=False)]
-    kind = random.integers(8)
-    query = self.tokens("query", group)
-    positive = self.tokens("passage", self.data["positives"][group])
-    if kind == 0 and len(self.tokens("cloze_query", group)) > 0:
-      query = self.tokens("cloze_query", group)
-      positive = self.tokens("cloze_passage", group)
-    elif kind % 2 == 1 and len(self.tokens("unanswering", group)) > 0:
-      hard[0] = self.tokens("unanswering", group)
-    return [(query, passage) for passage in [positive, *hard]]
+    """[(query, passage, fused score)], the right one first."""
+    data = self.data
+    query = self.tokens(data["query"][group])
+    right = data["fused"][group][0]
+    pairs = [(query, self.tokens(data["positive"][group]), right)]
+    for place in random.choice(data["negatives"].shape[1], self.negatives,
+                               replace=False):
+      pairs.append((query, self.tokens(data["negatives"][group][place]),
+                    data["fused"][group][1 + place]))
+    if data["unanswering"][group] >= 0 and random.integers(2):
+      pairs[1] = (query, self.tokens(data["unanswering"][group]), right)
+    return pairs
 
   def batches(self, groups, random, arguments, device):
     """The groups' pairs as model inputs, those of like length together.
 
-    Yields the pairs' numbers (in the order of the groups) with their inputs.
+    Yields the pairs' numbers (in the order of the groups) with their inputs and
+    fused scores.
     """
-    pairs = []
+    pairs, fused = [], []
     for group in groups:
-      for query, text in self.pairs(group, random):
+      for query, text, score in self.pairs(group, random):
         pairs.append((query, text[:arguments.max_tokens - 3 - len(query)]))
+        fused.append(score)
+    fused = numpy.array(fused, numpy.float32)
     lengths = numpy.array([len(q) + len(t) + 3 for q, t in pairs])
     by_length = numpy.argsort(lengths, kind="stable")
     for rows in numpy.array_split(by_length, -(-len(pairs) // arguments.rows)):
@@ -87,18 +94,20 @@ class Groups:
           "input_ids": torch.from_numpy(ids).to(device),
           "token_type_ids": torch.from_numpy(types).to(device),
           "attention_mask": torch.from_numpy(mask).to(device),
-      }
+      }, torch.from_numpy(fused[rows]).to(device)
 
 
-def logits_of(model, groups, chosen, random, arguments, device):
+def sums_of(model, groups, chosen, random, arguments, device):
   """[groups, 1 + negatives] f32, the right pair's first."""
-  rows, logits = [], []
-  for numbers, inputs in groups.batches(chosen, random, arguments, device):
+  rows, sums = [], []
+  for numbers, inputs, fused in groups.batches(chosen, random, arguments, device):
     with torch.autocast(device.type, torch.bfloat16):
-      logits.append(model(**inputs).logits.float().flatten())
+      logits = model(**inputs).logits.float().flatten()
+    # Half of the best possible score says neither yes nor no.
+    sums.append(logits + arguments.share * (fused - 0.5))
     rows.append(torch.from_numpy(numbers))
   order = torch.argsort(torch.cat(rows)).to(device)
-  return torch.cat(logits)[order].view(len(chosen), -1)
+  return torch.cat(sums)[order].view(len(chosen), -1)
 
 
 def make_model(directory):
@@ -118,11 +127,16 @@ def evaluate(model, groups, held_out, arguments, device):
   ranks = []
   for begin in range(0, len(held_out), arguments.groups):
     part = held_out[begin:begin + arguments.groups]
-    logits = logits_of(model, groups, part, random, arguments, device)
-    ranks += (1 + (logits[:, 1:] >= logits[:, :1]).sum(1)).tolist()
+    sums = sums_of(model, groups, part, random, arguments, device)
+    ranks += (1 + (sums[:, 1:] >= sums[:, :1]).sum(1)).tolist()
   model.train()
   ranks = numpy.array(ranks)
-  return {"accuracy": float((ranks == 1).mean()), "mrr": float((1 / ranks).mean())}
+  kinds = groups.data["kind"][held_out]
+  return {"accuracy": float((ranks == 1).mean()), "mrr": float((1 / ranks).mean()),
+          "accuracy_by_kind": {
+              str(groups.data["kinds"][kind]): round(float((ranks[kinds == kind] == 1)
+                                                           .mean()), 3)
+              for kind in sorted(set(kinds))}}
 
 
 def save(path, **parts):
@@ -135,6 +149,9 @@ def main():
   parser.add_argument("model")
   parser.add_argument("data")
   parser.add_argument("out")
+  parser.add_argument("--kinds", type=lambda text: text.split(","), default=[],
+                      help="of queries (prepare.py's COUNTS); all of them")
+  parser.add_argument("--share", type=float, default=12.0, help="of the fused score")
   parser.add_argument("--minutes", type=float, default=1e9)
   parser.add_argument("--steps", type=int, default=1000)
   parser.add_argument("--groups", type=int, default=12, help="per step")
@@ -151,8 +168,8 @@ def main():
   device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
   torch.manual_seed(SEED)
   random = numpy.random.default_rng(SEED)
-  groups = Groups(arguments.data, arguments.negatives)
-  order = numpy.random.default_rng(SEED).permutation(groups.size)
+  groups = Groups(arguments.data, arguments.kinds, arguments.negatives)
+  order = numpy.random.default_rng(SEED).permutation(groups.numbers)
   held_out, trained = order[:arguments.hold_out], order[arguments.hold_out:]
   model = make_model(arguments.model).to(device).train()
   optimizer = torch.optim.AdamW(model.parameters(), arguments.rate,
@@ -179,11 +196,11 @@ def main():
     if time.time() - started > arguments.minutes * 60:
       break
     batch = random.choice(trained, arguments.groups, replace=False)
-    logits = logits_of(model, groups, batch, random, arguments, device)
-    right = torch.zeros_like(logits)
+    sums = sums_of(model, groups, batch, random, arguments, device)
+    right = torch.zeros_like(sums)
     right[:, 0] = 1
-    loss = (torch.nn.functional.cross_entropy(logits, right) +
-            torch.nn.functional.binary_cross_entropy_with_logits(logits, right))
+    loss = (torch.nn.functional.cross_entropy(sums, right) +
+            torch.nn.functional.binary_cross_entropy_with_logits(sums, right))
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
