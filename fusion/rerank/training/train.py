@@ -2,7 +2,7 @@
 """Trains the reranker from the text encoder.
 
     train.py MODEL GROUPS.npz OUT [--kinds K,K] [--share S] [--minutes N] [--steps N]
-             [--resume]
+             [--keep STEP] [--resume]
 
 MODEL is the encoder's HF directory (all-MiniLM-L6-v2), from whose weights the
 cross-encoder starts with a new pooler and classifier, or the OUT of another run.
@@ -19,10 +19,12 @@ holds its own passage without the answer among the negatives (see prepare.py).
 OUT is an HF directory that `braid --reranker OUT` takes. The run is written
 to OUT.state.pt every few minutes with all that is needed to go on exactly where it
 stopped (--resume): weights, optimizer, schedule and the state of every random
-number. The schedule is over steps, whatever the time.
+number. The schedule is over steps, whatever the time. With --keep, OUT-STEP is the
+model as it was after that step (see average.py).
 """
 
 import argparse
+import copy
 import json
 import os
 import shutil
@@ -139,6 +141,13 @@ def evaluate(model, groups, held_out, arguments, device):
               for kind in sorted(set(kinds))}}
 
 
+def export(model, source, out):
+  """An HF directory in f16, with the tokenizer of `source`."""
+  copy.deepcopy(model).half().save_pretrained(out)
+  for name in ("tokenizer.json", "tokenizer_config.json"):
+    shutil.copy(os.path.join(source, name), out)
+
+
 def save(path, **parts):
   torch.save(parts, path + ".tmp")
   os.replace(path + ".tmp", path)
@@ -161,6 +170,7 @@ def main():
   parser.add_argument("--max-tokens", type=int, default=256)
   parser.add_argument("--hold-out", type=int, default=240,
                       help="groups that are not trained on")
+  parser.add_argument("--keep", type=int, default=0, metavar="STEP")
   parser.add_argument("--save-every", type=float, default=120, help="seconds")
   parser.add_argument("--resume", action="store_true")
   arguments = parser.parse_args()
@@ -207,6 +217,8 @@ def main():
     optimizer.step()
     schedule.step()
     step += 1
+    if step == arguments.keep:
+      export(model, arguments.model, f"{os.path.normpath(arguments.out)}-{step}")
     if step % 25 == 0 or step == arguments.steps:
       row = {"step": step, "loss": loss.item(),
              "seconds": round(time.time() - started, 1)}
@@ -223,9 +235,7 @@ def main():
   save(state_path, model=model.state_dict(), step=step, curve=curve,
        optimizer=optimizer.state_dict(), schedule=schedule.state_dict(),
        random=random.bit_generator.state, torch=torch.get_rng_state())
-  model.half().save_pretrained(arguments.out)
-  for name in ("tokenizer.json", "tokenizer_config.json"):
-    shutil.copy(os.path.join(arguments.model, name), arguments.out)
+  export(model, arguments.model, arguments.out)
   with open(os.path.join(arguments.out, "training_curve.jsonl"), "w") as file:
     for row in curve:
       file.write(json.dumps(row) + "\n")
