@@ -53,7 +53,7 @@ absl::Status SegmentedIndex::Load() {
                          rows.kind() == SegmentKind::kFlat &&
                          rows.rows() < options_.seal_vectors;
     Entry entry = NewEntry();
-    entry.segment = *segment;
+    if (!is_tail) entry.segment = *segment;
     entry.dead = listed.dead;
     entry.dead_changed = true;
     entry.file = listed.file;
@@ -74,7 +74,6 @@ absl::Status SegmentedIndex::Load() {
           absl::StrCat(path, ": deletes past the last row"));
     }
     if (is_tail) {
-      entry.segment = nullptr;
       tail_ = std::move(entry);
     } else {
       sealed_.push_back(std::move(entry));

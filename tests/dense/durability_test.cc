@@ -170,7 +170,7 @@ TEST(DenseDurabilityTest, FullTailsGoToFilesBeforeTheyArePublished) {
   Model model = published;
   VectorSource source(kDimension, 10, 24);
   const size_t files = Files(directory.path()).size();
-  // The tail of 50 and six times its size.
+  // Fills up the tail of 50, then five more, and begins another.
   Fill(*index, model, source, 351, 250 + 5 * 300 + 10);
   EXPECT_EQ(Files(directory.path()).size(), files + 6);
   for (const ChunkId id : {320, 355, 1000, 2105}) {  // in all kinds of segments

@@ -1,30 +1,17 @@
 #!/usr/bin/env python3
 """The queries that the reranker is trained on. Usage: queries_test.py SOURCE"""
 
-import collections
 import dataclasses
 import os
 import random
+import subprocess
 import sys
 import unittest
 
-sys.path.insert(0, os.path.join(sys.argv.pop(1), "fusion/rerank/training"))
+SOURCE = sys.argv.pop(1)
+sys.path.insert(0, os.path.join(SOURCE, "fusion/rerank/training"))
 import queries  # noqa: E402
-
-
-@dataclasses.dataclass
-class Passage:
-  id: str
-  title: str
-  heading: str
-  text: str
-
-  @property
-  def head(self):
-    return f"{self.title}. "
-
-
-Question = collections.namedtuple("Question", "text passage answer answers")
+from queries import Passage, Question  # noqa: E402
 
 LIGHTHOUSE = Passage(
     "light", "Karvik lighthouse", "",
@@ -133,6 +120,30 @@ class QueriesTest(unittest.TestCase):
       self.assertTrue(set(query.text.split()) <= set(LIGHTHOUSE.text.lower().replace(
           ",", "").replace(".", "").split()))
 
+  def test_the_same_seed_makes_the_same_queries(self):
+    # Sets of words are ordered anew in every process.
+    made = {subprocess.run(
+        [sys.executable, __file__, SOURCE, "--print"], check=True,
+        capture_output=True, env=os.environ | {"PYTHONHASHSEED": str(seed)}).stdout
+            for seed in range(4)}
+    self.assertEqual(len(made), 1)
+
+
+def print_all():
+  random.seed(1)
+  filler = [dataclasses.replace(LIGHTHOUSE, id=str(i)) for i in range(3)]
+  twins = ASKED + [ask("Which town taught chemistry?", HESSLE, "Ada Hessle"),
+                   ask("Did Ada Hessle of Uppsala see Karvik?", LIGHTHOUSE, "no")]
+  for make in (queries.questions, queries.keywords, queries.claims, queries.pairs,
+               queries.bridges, queries.comparisons, queries.sentence_answers):
+    for _ in range(5):
+      print(*make(twins), sep="\n")
+  for make in (queries.cloze, queries.names, queries.headings, queries.rare_words):
+    print(*make(filler), sep="\n")
+  print(*queries.codes(filler, 5), sep="\n")
+
 
 if __name__ == "__main__":
+  if sys.argv[1:] == ["--print"]:
+    sys.exit(print_all())
   unittest.main()

@@ -72,7 +72,7 @@ TEST(ShippedRerankerTest, ScoresAsTransformersDoes) {
   EXPECT_LT(worst, 0.6);
 }
 
-TEST(ShippedRerankerTest, ItsProbabilityIsCalibrated) {
+TEST(ShippedRerankerTest, BringsItsCalibration) {
   const auto reranker = CrossEncoder::Load(kModel, {.threads = 2});
   ASSERT_TRUE(reranker.ok()) << reranker.status();
   const RerankCalibration& calibration = (*reranker)->calibration();

@@ -49,28 +49,6 @@ COUNTS = {"question": 6000, "keywords": 700, "claim": 1500, "pair": 3000,
           "name": 3000, "heading": 1800, "rare": 1000, "code": 1000}
 
 
-@dataclasses.dataclass
-class Passage:
-  id: str
-  title: str
-  heading: str
-  text: str
-
-  @property
-  def head(self):
-    """What stands before the text where Braid embeds or reads it."""
-    title = " > ".join(dict.fromkeys(t for t in (self.title, self.heading) if t))
-    return f"{title}. " if title else ""
-
-
-@dataclasses.dataclass
-class Question:
-  text: str
-  passage: Passage
-  answer: str
-  answers: list
-
-
 def read_lines(path):
   opened = gzip.open if path.endswith(".gz") else open
   with opened(path, "rt", encoding="utf-8") as file:
@@ -90,7 +68,8 @@ def read_run(path):
 
 def read_squad(folder):
   """The training part: passages, and questions with theirs."""
-  passages = {line["_id"]: Passage(line["_id"], line.get("title", ""), "", line["text"])
+  passages = {line["_id"]: queries.Passage(
+                  line["_id"], line.get("title", ""), "", line["text"])
               for line in read_lines(os.path.join(folder, "train_corpus.jsonl.gz"))}
   relevant = {}
   with open(os.path.join(folder, "train_qrels.tsv"), encoding="utf-8") as file:
@@ -103,8 +82,9 @@ def read_squad(folder):
   for line in read_lines(os.path.join(folder, "train_queries.jsonl.gz")):
     answers = line["metadata"]["answers"]
     if line["_id"] in relevant and answers:
-      asked.append(Question(line["text"].strip(), passages[relevant[line["_id"]]],
-                            answers[0], [a.lower() for a in answers]))
+      asked.append(queries.Question(
+          line["text"].strip(), passages[relevant[line["_id"]]], answers[0],
+          [a.lower() for a in answers]))
   return list(passages.values()), asked
 
 
@@ -145,7 +125,7 @@ def read_manuals(corpus):
   for source in MANUALS:
     found = by_source.get(source, [])
     for section in random.sample(found, min(SECTIONS, len(found))):
-      passages.append(Passage(f"m{len(passages)}", *section))
+      passages.append(queries.Passage(f"m{len(passages)}", *section))
   return passages
 
 

@@ -9,7 +9,6 @@ function yields Query; the passages are named by id (see prepare.py).
 
 import collections
 import dataclasses
-import math
 import random
 import re
 
@@ -21,6 +20,28 @@ through to under up was we were what when where which while who whom whose why w
 with would you your""".split())
 MIN_WORDS = 8            # of a sentence that becomes a query
 MAX_WORDS = 40
+
+
+@dataclasses.dataclass
+class Passage:
+  id: str
+  title: str
+  heading: str
+  text: str
+
+  @property
+  def head(self):
+    """What stands before the text where Braid embeds or reads it."""
+    title = " > ".join(dict.fromkeys(t for t in (self.title, self.heading) if t))
+    return f"{title}. " if title else ""
+
+
+@dataclasses.dataclass
+class Question:
+  text: str
+  passage: Passage
+  answer: str
+  answers: list   # lower case
 
 
 @dataclasses.dataclass
@@ -193,7 +214,7 @@ def bridges(asked):
     words = second.text.split()
     spans = {" ".join(words[i:j]).strip("?.,").removesuffix("'s")
              for i in range(len(words)) for j in range(i + 1, min(i + 5, len(words)) + 1)}
-    found = [(a, *f) for a in spans for f in by_answer.get(a, [])
+    found = [(a, *f) for a in sorted(spans) for f in by_answer.get(a, [])
              if f[0].passage.id != second.passage.id]
     if not found:
       continue
@@ -295,8 +316,9 @@ def rare_words(passages):
   documents = collections.Counter(
       w for p in passages for w in set(words_of(p.text.lower())))
   for passage in passages:
-    words = sorted({w for w in words_of(passage.text.lower()) if documents[w] >= 2
-                    and len(w) > 3}, key=lambda w: documents[w] + random.random())
+    words = sorted({w for w in words_of(passage.text.lower())
+                    if documents[w] >= 2 and len(w) > 3})
+    words.sort(key=lambda w: documents[w] + random.random())
     if len(words) < 12:
       continue
     chosen = random.sample(words[:12], random.randint(2, 5))
