@@ -20,12 +20,15 @@ enum class ScoreScale {
   // With those of the same query only; from 0 upwards without a bound: BM25,
   // which grows with the number and the rarity of the query's words.
   kRelative,
+  // With fused scores: added to what the other lists give together. Where only
+  // ranks count, a list like the others.
+  kBonus,
 };
 
 // The hits of one leg, best first, each id once.
 struct RankedList {
   std::vector<RankedHit> hits;
-  double weight = 1.0;
+  double weight = 1.0;  // not of a kBonus list in a fusion of scores
   ScoreScale scale = ScoreScale::kAbsolute;
   // Scores, in any order, that the leg gives to what it did not find among its
   // best but another leg did. Fusions of scores count them; nothing becomes a

@@ -11,7 +11,7 @@ namespace {
 
 // What the scores of a list are multiplied with, its weight aside.
 double ScaleOf(const RankedList& list) {
-  if (list.scale == ScoreScale::kAbsolute) return 1;
+  if (list.scale != ScoreScale::kRelative) return 1;
   double best = 0;
   for (const RankedHit& hit : list.hits) best = std::max(best, hit.score);
   if (best <= 0) return 0;
@@ -23,11 +23,14 @@ double ScaleOf(const RankedList& list) {
 std::vector<FusedCandidate> RelativeScoreFusion(
     absl::Span<const RankedList> lists, size_t limit) {
   double total_weight = 0;
-  for (const RankedList& list : lists) total_weight += list.weight;
+  for (const RankedList& list : lists) {
+    if (list.scale != ScoreScale::kBonus) total_weight += list.weight;
+  }
   std::vector<double> factors;
   for (const RankedList& list : lists) {
-    factors.push_back(
-        total_weight > 0 ? list.weight / total_weight * ScaleOf(list) : 0);
+    double share = total_weight > 0 ? list.weight / total_weight : 0;
+    if (list.scale == ScoreScale::kBonus) share = 1;
+    factors.push_back(share * ScaleOf(list));
   }
   return SumTerms(
       lists,

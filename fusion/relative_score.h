@@ -29,7 +29,8 @@ inline constexpr double kBestScoreFactor = 3.0;
 // The term of a hit is weight / (sum of the weights) * its scaled score. A
 // score of an absolute scale counts as it is; one of a relative scale is
 // divided by kBestScoreFactor * best ^ kBestScoreExponent, best being the
-// list's best. A leg that says nothing of a candidate adds nothing.
+// list's best. A leg that says nothing of a candidate adds nothing. The terms
+// of a kBonus list are its scores: it has no part in the weights.
 std::vector<FusedCandidate> RelativeScoreFusion(
     absl::Span<const RankedList> lists, size_t limit);
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -26,6 +27,11 @@ class JsonFields {
     *value = field->get<std::string>();
   }
   void Take(const char* name, bool* value) {
+    std::optional<bool> taken;
+    Take(name, &taken);
+    if (taken.has_value()) *value = *taken;
+  }
+  void Take(const char* name, std::optional<bool>* value) {
     const Json* field = Find(name);
     if (field == nullptr) return;
     if (!field->is_boolean()) return Fail(name, "true or false");

@@ -1,5 +1,7 @@
 #include "services/adapters/mcp_tools.h"
 
+#include <optional>
+
 #include "absl/strings/str_cat.h"
 #include "services/adapters/json_fields.h"
 #include "services/adapters/mcp.h"
@@ -21,7 +23,7 @@ constexpr char kTools[] = R"([
         "collection": {"type": "string", "default": "default", "description": "The collection's id"},
         "top_k": {"type": "integer", "minimum": 1, "default": 10, "description": "Passages to return"},
         "filter": {"type": "string", "description": "AIP-160 filter over the metadata, such as year >= 1990"},
-        "multi_hop": {"type": "boolean", "default": false, "description": "For questions whose evidence lies in several documents"}
+        "multi_hop": {"type": "boolean", "default": false, "description": "Look up what the best passages name: for questions whose evidence lies in several documents"}
       },
       "required": ["query"],
       "additionalProperties": false
@@ -62,7 +64,7 @@ constexpr char kTools[] = R"([
         "collection": {"type": "string", "default": "default", "description": "The collection's id"},
         "top_k": {"type": "integer", "minimum": 1, "default": 8, "description": "Passages to answer from"},
         "filter": {"type": "string", "description": "AIP-160 filter over the metadata, such as year >= 1990"},
-        "multi_hop": {"type": "boolean", "default": false, "description": "For questions whose evidence lies in several documents"},
+        "multi_hop": {"type": "boolean", "default": true, "description": "Look up what the best passages name: for questions whose evidence lies in several documents"},
         "answerer": {"type": "string", "enum": ["extractive", "generator"], "description": "Who answers: sentences of the passages, or the server's model in its own words; by default what the server is set to"}
       },
       "required": ["question"],
@@ -118,7 +120,7 @@ absl::Status Fill(const Json& arguments, const char* text_name,
   std::string collection = "default";
   std::string filter;
   int32_t top_k = 0;
-  bool multi_hop = false;
+  std::optional<bool> multi_hop;
   JsonFields fields(arguments);
   fields.Take(text_name, text);
   fields.Take("collection", &collection);
@@ -137,7 +139,7 @@ absl::Status Fill(const Json& arguments, const char* text_name,
   request->set_collection(absl::StrCat("collections/", collection));
   request->set_filter(filter);
   request->set_top_k(top_k);
-  request->set_multi_hop(multi_hop);
+  if (multi_hop.has_value()) request->set_multi_hop(*multi_hop);
   return fields.status();
 }
 

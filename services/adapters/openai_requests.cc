@@ -1,3 +1,4 @@
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -55,7 +56,7 @@ absl::StatusOr<ChatRequest> ParseChat(const Json& body) {
   std::string collection;
   std::string filter;
   int32_t top_k = 0;
-  bool multi_hop = false;
+  std::optional<bool> multi_hop;
   v1::Answerer answerer = v1::ANSWERER_UNSPECIFIED;
   fields.Take("answerer", &answerer);
   fields.Take("model", &chat.model);
@@ -97,7 +98,7 @@ absl::StatusOr<ChatRequest> ParseChat(const Json& body) {
   answer.set_question(*std::move(question));
   answer.set_filter(filter);
   answer.set_top_k(top_k);
-  answer.set_multi_hop(multi_hop);
+  if (multi_hop.has_value()) answer.set_multi_hop(*multi_hop);
   answer.set_answerer(answerer);
   answer.set_max_answer_tokens(max_tokens);
   answer.mutable_sampling()->set_temperature(temperature);

@@ -38,6 +38,7 @@ v1::SearchRequest Request(const std::string& collection,
   request.set_query(query);
   request.mutable_fusion()->set_rerank_depth(way == kReranked ? rerank_depth
                                                               : 0);
+  if (way == kReranked) request.set_multi_hop(true);  // as for an answer
   if (way == kBm25Alone) request.add_legs(v1::LEG_BM25);
   if (way == kDenseAlone) request.add_legs(v1::LEG_DENSE);
   return request;

@@ -28,7 +28,7 @@ struct AskOptions {
   double temperature = 0;
   uint64_t seed = 0;
   FusionFlags fusion;
-  bool multi_hop = false;
+  std::optional<bool> multi_hop;
   std::optional<double> min_relevance;
   bool explain = false;
 };
@@ -155,7 +155,9 @@ ExitCode RunAsk(const AskOptions& options, const Context& context) {
   } else if (options.answerer == "generator") {
     request.set_answerer(v1::ANSWERER_GENERATOR);
   }
-  request.set_multi_hop(options.multi_hop);
+  if (options.multi_hop.has_value()) {
+    request.set_multi_hop(*options.multi_hop);
+  }
   if (options.min_relevance.has_value()) {
     request.set_min_relevance(*options.min_relevance);
   }
@@ -214,8 +216,9 @@ void AddAsk(CLI::App& app, CommonOptions* common, Action* action) {
   verb->add_option("--seed", options->seed, "Seed of the sampler")
       ->capture_default_str();
   options->fusion.Add(verb);
-  verb->add_flag("--multi-hop", options->multi_hop,
-                 "A second pass: look up what the best passages name");
+  verb->add_flag("--multi-hop,!--no-multi-hop", options->multi_hop,
+                 "A second pass: look up what the best passages name (default: "
+                 "yes, unless ranks are fused)");
   verb->add_option("--min-relevance", options->min_relevance,
                    "Where the server has a reranker: abstain unless a passage "
                    "answers with this probability")

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -23,7 +24,7 @@ struct SearchOptions {
   int candidates = 0;
   std::vector<std::string> legs;
   FusionFlags fusion;
-  bool multi_hop = false;
+  std::optional<bool> multi_hop;
   bool explain = false;
 };
 
@@ -62,7 +63,9 @@ ExitCode RunSearch(const SearchOptions& options, const Context& context) {
   request.set_top_k(options.top_k);
   request.set_filter(options.filter);
   request.set_candidates_per_leg(options.candidates);
-  request.set_multi_hop(options.multi_hop);
+  if (options.multi_hop.has_value()) {
+    request.set_multi_hop(*options.multi_hop);
+  }
   request.set_explain(options.explain);
   request.set_wait_for_sequence(
       (*connection)->SequenceToWaitFor(context, options.collection));
@@ -119,8 +122,9 @@ void AddSearch(CLI::App& app, CommonOptions* common, Action* action) {
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"bm25", "dense"}));
   options->fusion.Add(verb);
-  verb->add_flag("--multi-hop", options->multi_hop,
-                 "A second pass: look up what the best passages name");
+  verb->add_flag("--multi-hop,!--no-multi-hop", options->multi_hop,
+                 "A second pass: look up what the best passages name (default: "
+                 "no)");
   verb->add_flag("--explain", options->explain,
                  "Say why each passage stands where it stands");
   AddConnectionFlags(verb, common);

@@ -113,6 +113,29 @@ std::vector<RankedDocument> FinalRun(const PipelineResult& result,
   return list;
 }
 
+// One search; `timed`: what its stages took goes into the report.
+absl::StatusOr<PipelineResult> RunOne(Runtime& runtime, const std::string& id,
+                                      const fusion::Reranker* reranker,
+                                      const PipelineQuery& search, bool timed,
+                                      Collected* collected) {
+  const absl::Time start = absl::Now();
+  absl::StatusOr<PipelineResult> result =
+      RunSearch(runtime.backend(), reranker, search);
+  if (!result.ok()) {
+    return absl::Status(
+        result.status().code(),
+        absl::StrCat("query ", id, ": ", result.status().message()));
+  }
+  if (!timed) return result;
+  collected->stages["total"].push_back(
+      absl::ToDoubleMilliseconds(absl::Now() - start));
+  for (const StageTime& stage : result->stages) {
+    collected->stages[stage.stage].push_back(
+        absl::ToDoubleMilliseconds(stage.elapsed));
+  }
+  return result;
+}
+
 absl::Status RunQuery(Runtime& runtime, const std::string& collection,
                       const DatasetQuery& query, const EvalOptions& options,
                       const std::stop_token& stop, Collected* collected) {
@@ -124,24 +147,12 @@ absl::Status RunQuery(Runtime& runtime, const std::string& collection,
   // Everything that either leg found: the legs' own rankings are read off it.
   search.top_k = 2 * options.leg_limit;
   search.merge_near_duplicates = false;
-  search.rerank_depth =
-      static_cast<size_t>(runtime.config().limits.default_answer_rerank_depth);
-  search.multi_hop = options.multi_hop;
-  const absl::Time start = absl::Now();
+  search.multi_hop = options.multi_hop.value_or(false);
+  // The stages' times are those of the search whose run is the final one.
+  const bool reranks = runtime.reranker() != nullptr;
   const absl::StatusOr<PipelineResult> result =
-      RunSearch(runtime.backend(), runtime.reranker(), search);
-  if (!result.ok()) {
-    return absl::Status(
-        result.status().code(),
-        absl::StrCat("query ", query.id, ": ", result.status().message()));
-  }
-  collected->stages["total"].push_back(
-      absl::ToDoubleMilliseconds(absl::Now() - start));
-  for (const StageTime& stage : result->stages) {
-    collected->stages[stage.stage].push_back(
-        absl::ToDoubleMilliseconds(stage.elapsed));
-  }
-  if (!result->degraded.empty()) ++collected->degraded;
+      RunOne(runtime, query.id, nullptr, search, !reranks, collected);
+  if (!result.ok()) return result.status();
 
   const size_t limit = options.leg_limit;
   const Found bm25 = ByLegRank(*result, 0);
@@ -150,8 +161,21 @@ absl::Status RunQuery(Runtime& runtime, const std::string& collection,
   collected->runs["dense"][query.id] = LegRun(dense, 1, limit);
   collected->runs["rrf"][query.id] = PlainRrf(bm25, dense, limit);
   collected->runs["fused"][query.id] = FusedRun(*result, limit);
-  if (runtime.reranker() != nullptr) {
-    collected->runs["reranked"][query.id] = FinalRun(*result, limit);
+  if (!reranks) {
+    if (!result->degraded.empty()) ++collected->degraded;
+    return absl::OkStatus();
+  }
+
+  // As for an answer.
+  search.rerank_depth =
+      static_cast<size_t>(runtime.config().limits.default_answer_rerank_depth);
+  search.multi_hop = options.multi_hop.value_or(true);
+  const absl::StatusOr<PipelineResult> reranked =
+      RunOne(runtime, query.id, runtime.reranker(), search, true, collected);
+  if (!reranked.ok()) return reranked.status();
+  collected->runs["reranked"][query.id] = FinalRun(*reranked, limit);
+  if (!result->degraded.empty() || !reranked->degraded.empty()) {
+    ++collected->degraded;
   }
   return absl::OkStatus();
 }
@@ -265,7 +289,9 @@ absl::StatusOr<EvalOutcome> RunEval(Config config, const EvalOptions& options,
   if (options.answers) {
     v1::AnswerRequest request;
     request.set_collection(FormatCollectionName(collection));
-    request.set_multi_hop(options.multi_hop);
+    if (options.multi_hop.has_value()) {
+      request.set_multi_hop(*options.multi_hop);
+    }
     answers = AskQuestions(**runtime, std::move(request), inputs->queries,
                            inputs->qrels, inputs->unanswerable, progress, stop);
   }

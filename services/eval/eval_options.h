@@ -17,8 +17,9 @@ struct EvalOptions {
   // ".rrf" (and ".reranked"). Empty for none.
   std::string run_out;
   size_t leg_limit = 100;
-  // As in a request: shows in the fused run, and in the answers.
-  bool multi_hop = false;
+  // As in a request; unset: no for the fused run, yes for the reranked one and
+  // the answers.
+  std::optional<bool> multi_hop;
   bool answers = false;  // ask for answers, too: see ask_questions.h
   // Questions that the corpus does not answer: lines {"_id", "text"}. Asked
   // with `answers`. Empty for none.

@@ -7,6 +7,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/types/span.h"
 #include "fusion/near_duplicates.h"
 #include "fusion/relative_score.h"
 #include "fusion/rrf.h"
@@ -138,14 +139,14 @@ class SearchRun {
   // The order of the first pass is a good order: without the second it stands.
   absl::Status Hop() {
     const absl::Duration start = clock_.Now();
-    std::vector<retrieval::ChunkId> best;
     absl::flat_hash_set<retrieval::ChunkId> known;
     for (const fusion::FusedCandidate& candidate : fused_) {
-      if (best.size() < kHopPassages) best.push_back(candidate.id);
       known.insert(candidate.id);
     }
     absl::StatusOr<fusion::RankedList> named =
-        FindNamed(legs_, query_.query.text, best);
+        FindNamed(legs_, query_.query.text,
+                  absl::MakeConstSpan(fused_).first(
+                      std::min(fused_.size(), kHopPassages)));
     absl::Status status = named.status();
     if (status.ok()) {
       std::vector<retrieval::ChunkId> unknown;
@@ -355,7 +356,8 @@ class SearchRun {
   const PipelineQuery& query_;
   const StageClock clock_;
   retrieval::SearchResult legs_;
-  fusion::RankedList named_;  // of the second pass
+  // Of the second pass.
+  fusion::RankedList named_ = {.scale = fusion::ScoreScale::kBonus};
   std::vector<fusion::FusedCandidate> fused_;
   std::vector<FoundPassage> set_aside_;  // beyond their document's share
   absl::flat_hash_map<std::string, size_t> of_document_;  // that were fetched

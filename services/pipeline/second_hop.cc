@@ -1,5 +1,6 @@
 #include "services/pipeline/second_hop.h"
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "fusion/names.h"
 
@@ -13,10 +14,17 @@ constexpr size_t kTitlesPerPassage = 20;
 
 absl::StatusOr<fusion::RankedList> FindNamed(
     const retrieval::SearchResult& first, const std::string& question,
-    absl::Span<const retrieval::ChunkId> best) {
+    absl::Span<const fusion::FusedCandidate> best) {
   fusion::RankedList named;
+  named.scale = fusion::ScoreScale::kBonus;
+  absl::flat_hash_map<retrieval::ChunkId, double> gains;
+  std::vector<retrieval::ChunkId> sources;
+  for (const fusion::FusedCandidate& candidate : best) {
+    gains.emplace(candidate.id, kNamedShare * candidate.score);
+    sources.push_back(candidate.id);
+  }
   absl::flat_hash_set<retrieval::ChunkId> seen;
-  const auto passages = first.view->Fetch(best);
+  const auto passages = first.view->Fetch(sources);
   if (!passages.ok()) return passages.status();
   for (const retrieval::Passage& passage : *passages) {
     const fusion::NamedInPassage source(question, passage.text);
@@ -33,7 +41,7 @@ absl::StatusOr<fusion::RankedList> FindNamed(
       if (other.chunk.document_id == passage.chunk.document_id) continue;
       if (!source.Names(other.title)) continue;
       if (seen.insert(other.chunk.id).second) {
-        named.hits.push_back({other.chunk.id, kNamedScore});
+        named.hits.push_back({other.chunk.id, gains.at(passage.chunk.id)});
       }
     }
   }

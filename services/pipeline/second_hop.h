@@ -15,18 +15,18 @@ namespace braid::services {
 
 // So many of the best passages are read for names.
 inline constexpr size_t kHopPassages = 3;
-// What a passage gains by its title standing in one of those: beside a cosine
-// and a scaled BM25 score, of which each is around 0.3 to 0.7. Measured on the
-// multi-hop set: 0.5 finds a little more of the evidence, but costs four times
-// as much where one passage is enough.
-inline constexpr double kNamedScore = 0.3;
+// What a passage gains by its title standing in one of those, as a share of the
+// fused score of the one that names it: what leads on from a poor answer is not
+// worth more than that answer.
+inline constexpr double kNamedShare = 0.8 / 3;
 
-// The chunks whose titles the passages `best` name and the question does not,
-// in the view and under the filter of `first`; each with kNamedScore, in the
-// order of the passages, and of one passage by how well the title fits.
+// The chunks whose titles the passages `best` (best first) name and the
+// question does not, in the view and under the filter of `first`: a kBonus
+// list, in the order of the passages, and of one passage by how well the title
+// fits.
 absl::StatusOr<fusion::RankedList> FindNamed(
     const retrieval::SearchResult& first, const std::string& question,
-    absl::Span<const retrieval::ChunkId> best);
+    absl::Span<const fusion::FusedCandidate> best);
 
 // Adds to the legs of `result` their scores for `chunks`. Legs that did not
 // run, or failed, are left alone.

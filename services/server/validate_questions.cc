@@ -90,10 +90,23 @@ generation::SamplingParams ParseSampling(const v1::SamplingOptions& sampling,
   params.seed = sampling.seed();
   return params;
 }
-// What is not a plain search has other bounds and defaults.
+// What a search for an answer has others of than a plain one.
+struct SearchDefaults {
+  int32_t top_k;
+  int32_t max_top_k;
+  int32_t rerank_depth;
+  bool multi_hop;
+};
+
+// What the second pass gains by was measured with fused scores; ranks would
+// give as much to every passage that is named.
+bool HopsByDefault(const PipelineQuery& query) {
+  return query.fusion == FusionMethod::kRelativeScore;
+}
+
 PipelineQuery ParseSearch(const v1::SearchRequest& request,
-                          uint32_t default_top_k, uint32_t max_top_k,
-                          int32_t default_rerank_depth, RequestChecker* check) {
+                          const SearchDefaults& defaults,
+                          RequestChecker* check) {
   const Limits& limits = check->limits();
   PipelineQuery query;
   query.query.collection =
@@ -101,8 +114,8 @@ PipelineQuery ParseSearch(const v1::SearchRequest& request,
   query.query.text =
       check->Text("query", request.query(), limits.max_query_bytes);
   query.query.filter = check->Filter("filter", request.filter());
-  query.top_k =
-      check->Count("top_k", request.top_k(), default_top_k, max_top_k);
+  query.top_k = check->Count("top_k", request.top_k(), defaults.top_k,
+                             defaults.max_top_k);
   query.query.limit_per_leg = std::max<size_t>(
       query.top_k,
       check->Count("candidates_per_leg", request.candidates_per_leg(),
@@ -110,9 +123,11 @@ PipelineQuery ParseSearch(const v1::SearchRequest& request,
                    limits.max_candidates_per_leg));
   query.query.wait_for_sequence = request.wait_for_sequence();
   query.max_passage_bytes = limits.max_passage_bytes;
-  query.multi_hop = request.multi_hop();
   ParseLegs(request, check, &query.query);
-  ParseFusion(request.fusion(), default_rerank_depth, check, &query);
+  ParseFusion(request.fusion(), defaults.rerank_depth, check, &query);
+  query.multi_hop = request.has_multi_hop()
+                        ? request.multi_hop()
+                        : defaults.multi_hop && HopsByDefault(query);
   return query;
 }
 
@@ -137,8 +152,12 @@ absl::StatusOr<PipelineQuery> Parse(const v1::SearchRequest& request,
                                     const Limits& limits) {
   RequestChecker check(limits);
   PipelineQuery query =
-      ParseSearch(request, limits.default_top_k, limits.max_top_k,
-                  limits.default_search_rerank_depth, &check);
+      ParseSearch(request,
+                  {.top_k = limits.default_top_k,
+                   .max_top_k = limits.max_top_k,
+                   .rerank_depth = limits.default_search_rerank_depth,
+                   .multi_hop = false},
+                  &check);
   if (absl::Status status = check.status(); !status.ok()) return status;
   return query;
 }
@@ -147,9 +166,13 @@ absl::StatusOr<ContextQuery> Parse(const v1::BuildContextRequest& request,
                                    const Limits& limits) {
   RequestChecker check(limits, "search.");
   ContextQuery query;
-  query.search = ParseSearch(request.search(), limits.default_answer_passages,
-                             limits.max_answer_passages,
-                             limits.default_answer_rerank_depth, &check);
+  query.search =
+      ParseSearch(request.search(),
+                  {.top_k = limits.default_answer_passages,
+                   .max_top_k = limits.max_answer_passages,
+                   .rerank_depth = limits.default_answer_rerank_depth,
+                   .multi_hop = true},
+                  &check);
   query.search.max_per_document =
       static_cast<size_t>(limits.max_passages_per_document);
   check.SetPrefix("");
@@ -179,7 +202,6 @@ absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,
   search.max_passage_bytes = limits.max_passage_bytes;
   search.max_per_document =
       static_cast<size_t>(limits.max_passages_per_document);
-  search.multi_hop = request.multi_hop();
   query.max_context_tokens =
       check.Count("max_context_tokens", request.max_context_tokens(),
                   limits.default_context_tokens, limits.max_context_tokens);
@@ -194,6 +216,8 @@ absl::StatusOr<AnswerQuery> Parse(const v1::AnswerRequest& request,
   query.answerer = ParseAnswerer(request.answerer(), &check);
   ParseFusion(request.fusion(), limits.default_answer_rerank_depth, &check,
               &search);
+  search.multi_hop =
+      request.has_multi_hop() ? request.multi_hop() : HopsByDefault(search);
   if (absl::Status status = check.status(); !status.ok()) return status;
   return query;
 }

@@ -125,6 +125,9 @@ TEST(McpTest, ArgumentsAreChecked) {
   EXPECT_EQ(search->collection(), "collections/docs");
   EXPECT_EQ(search->top_k(), 3);
   EXPECT_TRUE(search->multi_hop());
+  EXPECT_FALSE(AnswerOf({{"question", "x"}})->has_multi_hop());
+  EXPECT_TRUE(
+      AnswerOf({{"question", "x"}, {"multi_hop", false}})->has_multi_hop());
   EXPECT_EQ(AnswerOf({{"question", "x"}})->collection(), "collections/default");
   EXPECT_EQ(
       AnswerOf({{"question", "x"}, {"answerer", "generator"}})->answerer(),

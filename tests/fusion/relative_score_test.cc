@@ -62,6 +62,19 @@ TEST(RelativeScoreTest, CountsScoresOfWhatALegDidNotFind) {
   }
 }
 
+// Beside two lists that are averaged, whatever their weights.
+TEST(RelativeScoreTest, ABonusIsAddedAsItIs) {
+  RankedList dense = {{{2, 0.75}, {1, 0.25}}};
+  dense.weight = 3;
+  RankedList bonus = {{{1, 0.5}, {4, 0.25}}};
+  bonus.scale = ScoreScale::kBonus;
+  const auto fused = RelativeScoreFusion({Bm25({{1, 16}}), dense, bonus}, 10);
+  ASSERT_THAT(Ids(fused), ElementsAre(1, 2, 4));
+  EXPECT_NEAR(fused[0].score, 16.0 / 24 / 4 + 0.25 * 3 / 4 + 0.5, 1e-12);
+  EXPECT_NEAR(fused[1].score, 0.75 * 3 / 4, 1e-12) << "as without the bonus";
+  EXPECT_NEAR(fused[2].legs[2].term, 0.25, 1e-12);
+}
+
 // What ranks cannot tell: an exact identifier stands far above the rest.
 TEST(RelativeScoreTest, AnOutstandingHitOfOneLegBeatsMiddlingHitsOfBoth) {
   RankedList bm25 = Bm25({{100, 30}});

@@ -8,6 +8,7 @@
 #include "fakes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "services/pipeline/second_hop.h"
 #include "tests/steady.h"
 
 namespace braid::services {
@@ -112,9 +113,13 @@ TEST_F(SearchPipelineTest, ASecondHopFindsWhatTheBestName) {
   query_.multi_hop = true;
   const auto twice = RunSearch(backend_, nullptr, query_);
   ASSERT_TRUE(twice.ok()) << twice.status();
-  // A third each: 2: 2/3 + 3/4; 1: 1/4 + 1/2; 9: 4/24 + 3/8 + 0.3.
+  // Half each: 2: 2/3 + 3/4; 1: 1/4 + 1/2; 9: 4/24 + 3/8, and as a whole a
+  // share of the score of 2, which is what it was without the second pass.
   EXPECT_THAT(IdsOf(*twice), ElementsAre(2, 9, 1));
-  EXPECT_NEAR(twice->passages[1].score, (4.0 / 24 + 0.375 + 0.3) / 3, 1e-6);
+  const double source = (2.0 / 3 + 0.75) / 2;
+  EXPECT_NEAR(twice->passages[0].score, source, 1e-6);
+  EXPECT_NEAR(twice->passages[1].score,
+              (4.0 / 24 + 0.375) / 2 + kNamedShare * source, 1e-6);
   ASSERT_EQ(twice->passages[1].fused.legs.size(), 3u);
   EXPECT_EQ(twice->passages[1].fused.legs[2].rank, 1u);
   EXPECT_FALSE(twice->passages[2].fused.legs[2].scored);

@@ -230,6 +230,36 @@ TEST(Validate, SearchReportsEverythingAtOnce) {
                           "candidates_per_leg", "fusion.rrf_k"));
 }
 
+// A second pass is what an answer is worth, unless somebody says otherwise; it
+// has a meaning for fused scores only.
+TEST(Validate, WhoHopsByDefault) {
+  v1::SearchRequest search;
+  search.set_collection("collections/c");
+  search.set_query("q");
+  v1::BuildContextRequest context;
+  v1::AnswerRequest answer;
+  answer.set_collection("collections/c");
+  answer.set_question("q");
+  const auto hops = [&] {
+    *context.mutable_search() = search;
+    return std::vector<bool>{Parse(search, Limits())->multi_hop,
+                             Parse(context, Limits())->search.multi_hop,
+                             Parse(answer, Limits())->search.multi_hop};
+  };
+  EXPECT_THAT(hops(), ElementsAre(false, true, true));
+  search.mutable_fusion()->set_method(v1::FUSION_METHOD_RRF);
+  answer.mutable_fusion()->set_rrf_k(10);
+  EXPECT_THAT(hops(), ElementsAre(false, false, false));
+  search.set_multi_hop(true);
+  answer.set_multi_hop(true);
+  EXPECT_THAT(hops(), ElementsAre(true, true, true));
+  search.clear_fusion();
+  answer.clear_fusion();
+  search.set_multi_hop(false);
+  answer.set_multi_hop(false);
+  EXPECT_THAT(hops(), ElementsAre(false, false, false));
+}
+
 TEST(Validate, Answer) {
   using R = v1::AnswerRequest;
   R good;
