@@ -216,9 +216,7 @@ void AddAsk(CLI::App& app, CommonOptions* common, Action* action) {
   verb->add_option("--seed", options->seed, "Seed of the sampler")
       ->capture_default_str();
   options->fusion.Add(verb);
-  verb->add_flag("--multi-hop,!--no-multi-hop", options->multi_hop,
-                 "A second pass: look up what the best passages name (default: "
-                 "yes, unless ranks are fused)");
+  AddMultiHop(verb, &options->multi_hop, "yes, unless ranks are fused");
   verb->add_option("--min-relevance", options->min_relevance,
                    "Where the server has a reranker: abstain unless a passage "
                    "answers with this probability")

@@ -5,6 +5,7 @@
 
 #include "services/cli/commands.h"
 #include "services/cli/eval_report.h"
+#include "services/cli/passages.h"
 #include "services/cli/progress_sink.h"
 #include "services/cli/render.h"
 #include "services/eval/eval.h"
@@ -74,10 +75,8 @@ void AddEval(CLI::App& app, CommonOptions* common, Action* action) {
                    "Candidates each leg brings")
       ->capture_default_str()
       ->check(CLI::Range(1, 500));
-  verb->add_flag("--multi-hop,!--no-multi-hop", options->multi_hop,
-                 "A second pass: look up what the best passages name (default: "
-                 "as a search and an answer have it, no for the fused run, yes "
-                 "for the reranked one and the answers)");
+  AddMultiHop(verb, &options->multi_hop,
+              "no for the fused run, yes for the reranked one and the answers");
   verb->add_option("--out", options->results,
                    "Write the result with every query's scores: .json, which "
                    "--compare reads, or .csv; may be given again")

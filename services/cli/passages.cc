@@ -47,6 +47,17 @@ void FusionFlags::Add(CLI::App* verb) {
       ->check(CLI::Range(0, 1000));
 }
 
+// A flag bound to an optional sets it even where it is not given.
+void AddMultiHop(CLI::App* verb, std::optional<bool>* multi_hop,
+                 const std::string& by_default) {
+  verb->add_flag_function(
+      "--multi-hop,!--no-multi-hop",
+      [multi_hop](int64_t given) { *multi_hop = given > 0; },
+      absl::StrCat("A second pass: look up what the best passages name "
+                   "(default: ",
+                   by_default, ")"));
+}
+
 void FusionFlags::Apply(v1::FusionOptions* fusion) const {
   if (method == "rrf") fusion->set_method(v1::FUSION_METHOD_RRF);
   if (method == "relative-score") {

@@ -27,6 +27,11 @@ struct FusionFlags {
   void Apply(v1::FusionOptions* fusion) const;
 };
 
+// --multi-hop and --no-multi-hop. `multi_hop`, which must live as long as
+// `verb`, is left alone where neither is given; `by_default` is for the help.
+void AddMultiHop(CLI::App* verb, std::optional<bool>* multi_hop,
+                 const std::string& by_default);
+
 using PassageList = google::protobuf::RepeatedPtrField<v1::Passage>;
 using StringList = google::protobuf::RepeatedPtrField<std::string>;
 using StageList = google::protobuf::RepeatedPtrField<v1::StageTiming>;

@@ -122,9 +122,7 @@ void AddSearch(CLI::App& app, CommonOptions* common, Action* action) {
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"bm25", "dense"}));
   options->fusion.Add(verb);
-  verb->add_flag("--multi-hop,!--no-multi-hop", options->multi_hop,
-                 "A second pass: look up what the best passages name (default: "
-                 "no)");
+  AddMultiHop(verb, &options->multi_hop, "no");
   verb->add_flag("--explain", options->explain,
                  "Say why each passage stands where it stands");
   AddConnectionFlags(verb, common);

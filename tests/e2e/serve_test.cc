@@ -29,6 +29,11 @@ TEST(Serve, AnswersOtherProcessesAndEndsCleanlyOnSigterm) {
   ASSERT_EQ(asked.exit_code, 0) << asked.err;
   EXPECT_THAT(asked.LastJson()["answer"].get<std::string>(),
               HasSubstr("E4417"));
+  EXPECT_TRUE(asked.LastJson()["stages_ms"].contains("hop"));
+  const Output once =
+      RunBraid({"ask", "What does E4417 mean?", "--no-multi-hop", "--address",
+                server.address(), "--json"});
+  EXPECT_FALSE(once.LastJson()["stages_ms"].contains("hop"));
   const Output doctor =
       RunBraid({"doctor", "--verify", "--address", server.address(), "--json"});
   EXPECT_EQ(doctor.exit_code, 0) << doctor.err;
