@@ -20,7 +20,6 @@ namespace {
 
 // How often Build looks whether it shall stop: some 0.1 s of work.
 constexpr size_t kBuildSlice = 512;
-constexpr size_t kCacheLine = 64;
 
 struct GraphHeader {
   uint64_t nodes = 0;
@@ -46,21 +45,14 @@ class CodeDistance : public faiss::DistanceComputer {
   void distances_batch_4(const faiss::idx_t i0, const faiss::idx_t i1,
                          const faiss::idx_t i2, const faiss::idx_t i3,
                          float& d0, float& d1, float& d2, float& d3) override {
-    const size_t at[4] = {static_cast<size_t>(i0), static_cast<size_t>(i1),
-                          static_cast<size_t>(i2), static_cast<size_t>(i3)};
-    const int8_t* codes[4];
-    for (size_t j = 0; j < 4; ++j) {
-      codes[j] = rows_.code(at[j]);
-      for (size_t byte = 0; byte < rows_.code_bytes; byte += kCacheLine) {
-        __builtin_prefetch(codes[j] + byte);
-      }
-    }
-    int32_t dots[4];
-    kernels::DotI8x4(code_, codes, rows_.code_bytes, dots);
+    const uint32_t at[4] = {
+        static_cast<uint32_t>(i0), static_cast<uint32_t>(i1),
+        static_cast<uint32_t>(i2), static_cast<uint32_t>(i3)};
+    for (const uint32_t row : at) Prefetch(rows_.code(row), rows_.code_bytes);
+    float scores[4];
+    ScoreCodes4(rows_, code_, at, scores);
     float* const out[4] = {&d0, &d1, &d2, &d3};
-    for (size_t j = 0; j < 4; ++j) {
-      *out[j] = -rows_.scales[at[j]] * static_cast<float>(dots[j]);
-    }
+    for (size_t j = 0; j < 4; ++j) *out[j] = -scores[j];
   }
   float symmetric_dis(faiss::idx_t i, faiss::idx_t j) override {
     const auto a = static_cast<size_t>(i);

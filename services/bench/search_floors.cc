@@ -5,12 +5,11 @@
 
 #include <exception>
 #include <functional>
-#include <memory>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "retrieval/ingest/chunker.h"
 #include "retrieval/lexical/lexical_index.h"
 #include "services/eval/temporary_directory.h"
@@ -21,7 +20,6 @@ namespace {
 constexpr int kHnswM = 32;
 constexpr int kHnswEfConstruction = 100;
 constexpr int kHnswEfSearch = 128;
-constexpr size_t kWarmUpQueries = 20;
 
 // What the collection holds.
 struct Corpus {
@@ -61,105 +59,144 @@ absl::StatusOr<Corpus> ReadCorpus(Runtime& runtime,
   return corpus;
 }
 
-// Times `search` on query 0, 1, ... after a short warm-up.
-absl::StatusOr<Json> Time(size_t queries,
-                          const std::function<absl::Status(size_t)>& search) {
-  for (size_t i = 0; i < std::min(queries, kWarmUpQueries); ++i) {
-    if (absl::Status status = search(i); !status.ok()) return status;
-  }
-  std::vector<double> times;
-  for (size_t i = 0; i < queries; ++i) {
-    const absl::Time start = absl::Now();
-    if (absl::Status status = search(i); !status.ok()) return status;
-    times.push_back(absl::ToDoubleMilliseconds(absl::Now() - start));
-  }
-  return ToJson(ComputePercentiles(std::move(times)));
-}
-
-absl::StatusOr<Json> TimeTantivy(const Corpus& corpus,
-                                 const std::vector<std::string>& queries,
-                                 size_t limit) {
-  const absl::StatusOr<TemporaryDirectory> directory =
-      TemporaryDirectory::Create();
-  if (!directory.ok()) return directory.status();
-  auto index = retrieval::LexicalIndex::Open(directory->path(), "en");
-  if (!index.ok()) return index.status();
-  for (const retrieval::Passage& passage : corpus.passages) {
-    const std::string title =
-        retrieval::LexicalTitle(passage.title, passage.chunk.span);
-    const absl::Status added =
-        (*index)->Add({passage.chunk.id, title, passage.text});
-    if (!added.ok()) return added;
-  }
-  const absl::Status committed = (*index)->Commit(1);
-  if (!committed.ok()) return committed;
-  const auto snapshot = (*index)->snapshot();
-  return Time(queries.size(), [&](size_t i) {
-    return snapshot->Search(queries[i], limit, nullptr).status();
-  });
-}
-
 // FAISS reports errors by exception: they end here.
-absl::StatusOr<Json> TimeFaiss(faiss::Index& index, const Corpus& corpus,
-                               const std::vector<float>& questions,
-                               size_t limit) {
+template <typename Function>
+absl::Status WithFaiss(Function function) {
   try {
-    index.add(static_cast<faiss::idx_t>(corpus.passages.size()),
-              corpus.vectors.data());
-    const size_t dimension = static_cast<size_t>(index.d);
-    std::vector<float> scores(limit);
-    std::vector<faiss::idx_t> ids(limit);
-    return Time(questions.size() / dimension, [&](size_t i) {
-      index.search(1, questions.data() + i * dimension,
-                   static_cast<faiss::idx_t>(limit), scores.data(), ids.data());
-      return absl::OkStatus();
-    });
+    function();
+    return absl::OkStatus();
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("FAISS: ", error.what()));
   }
 }
 
+class CopiedEngines : public SearchFloors {
+ public:
+  CopiedEngines(const retrieval::Encoder& encoder,
+                std::vector<std::string> queries, size_t limit)
+      : encoder_(encoder),
+        dimension_(encoder.dimension()),
+        queries_(std::move(queries)),
+        limit_(limit),
+        questions_(queries_.size() * dimension_),
+        flat_(static_cast<int>(dimension_)),
+        hnsw_(static_cast<int>(dimension_), kHnswM,
+              faiss::METRIC_INNER_PRODUCT),
+        scores_(limit),
+        ids_(limit) {
+    hnsw_.hnsw.efConstruction = kHnswEfConstruction;
+    hnsw_.hnsw.efSearch = kHnswEfSearch;
+  }
+
+  absl::Status Embed() {
+    for (size_t i = 0; i < queries_.size(); ++i) {
+      if (absl::Status status = Run(RawEngine::kEmbed, i); !status.ok()) {
+        return status;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AddTexts(const Corpus& corpus) {
+    absl::StatusOr<TemporaryDirectory> directory = TemporaryDirectory::Create();
+    if (!directory.ok()) return directory.status();
+    directory_.emplace(*std::move(directory));
+    auto index = retrieval::LexicalIndex::Open(directory_->path(), "en");
+    if (!index.ok()) return index.status();
+    lexical_ = *std::move(index);
+    for (const retrieval::Passage& passage : corpus.passages) {
+      const std::string title =
+          retrieval::LexicalTitle(passage.title, passage.chunk.span);
+      const absl::Status added =
+          lexical_->Add({passage.chunk.id, title, passage.text});
+      if (!added.ok()) return added;
+    }
+    if (absl::Status status = lexical_->Commit(1); !status.ok()) return status;
+    snapshot_ = lexical_->snapshot();
+    return absl::OkStatus();
+  }
+
+  absl::Status AddVectors(const Corpus& corpus) {
+    return WithFaiss([&] {
+      const auto rows = static_cast<faiss::idx_t>(corpus.passages.size());
+      flat_.add(rows, corpus.vectors.data());
+      hnsw_.add(rows, corpus.vectors.data());
+    });
+  }
+
+  absl::Status Run(RawEngine engine, size_t index) override {
+    switch (engine) {
+      case RawEngine::kEmbed:
+        return encoder_.Embed({queries_[index]},
+                              questions_.data() + index * dimension_);
+      case RawEngine::kTantivy:
+        return snapshot_->Search(queries_[index], limit_, nullptr).status();
+      case RawEngine::kFaissFlat:
+        return Search(flat_, index);
+      case RawEngine::kFaissHnsw:
+        return Search(hnsw_, index);
+    }
+    return absl::InternalError("unknown engine");
+  }
+
+ private:
+  absl::Status Search(const faiss::Index& index, size_t query) {
+    return WithFaiss([&] {
+      index.search(1, questions_.data() + query * dimension_,
+                   static_cast<faiss::idx_t>(limit_), scores_.data(),
+                   ids_.data());
+    });
+  }
+
+  const retrieval::Encoder& encoder_;
+  const size_t dimension_;
+  const std::vector<std::string> queries_;
+  const size_t limit_;
+  std::vector<float> questions_;  // [queries_.size(), dimension_]
+  std::optional<TemporaryDirectory> directory_;
+  std::unique_ptr<retrieval::LexicalIndex> lexical_;
+  std::shared_ptr<const retrieval::LexicalSnapshot> snapshot_;
+  faiss::IndexFlatIP flat_;
+  faiss::IndexHNSWFlat hnsw_;
+  std::vector<float> scores_;
+  std::vector<faiss::idx_t> ids_;
+};
+
 }  // namespace
 
-absl::StatusOr<Json> MeasureSearchFloors(
+const char* NameOf(RawEngine engine) {
+  switch (engine) {
+    case RawEngine::kEmbed:
+      return "embed";
+    case RawEngine::kTantivy:
+      return "tantivy";
+    case RawEngine::kFaissFlat:
+      return "faiss_flat";
+    case RawEngine::kFaissHnsw:
+      return "faiss_hnsw";
+  }
+  return "unknown";
+}
+
+absl::StatusOr<std::unique_ptr<SearchFloors>> BuildSearchFloors(
     Runtime& runtime, const std::string& collection,
-    const std::vector<std::string>& queries, size_t limit,
+    std::vector<std::string> queries, size_t limit,
     const ProgressSink& progress, std::stop_token stop) {
   const absl::StatusOr<Corpus> corpus = ReadCorpus(runtime, collection);
   if (!corpus.ok()) return corpus.status();
-  const retrieval::Encoder& encoder = runtime.encoder();
-  const size_t dimension = encoder.dimension();
-  const int d = static_cast<int>(dimension);
-  std::vector<float> questions(queries.size() * dimension);
-  faiss::IndexFlatIP flat(d);
-  faiss::IndexHNSWFlat hnsw(d, kHnswM, faiss::METRIC_INNER_PRODUCT);
-  hnsw.hnsw.efConstruction = kHnswEfConstruction;
-  hnsw.hnsw.efSearch = kHnswEfSearch;
-
-  // `embed` comes before the FAISS floors: it fills in their questions.
-  const std::pair<const char*, std::function<absl::StatusOr<Json>()>> steps[] =
-      {{"embed",
-        [&] {
-          return Time(queries.size(), [&](size_t i) {
-            return encoder.Embed({queries[i]},
-                                 questions.data() + i * dimension);
-          });
-        }},
-       {"tantivy", [&] { return TimeTantivy(*corpus, queries, limit); }},
-       {"faiss_flat",
-        [&] { return TimeFaiss(flat, *corpus, questions, limit); }},
-       {"faiss_hnsw",
-        [&] { return TimeFaiss(hnsw, *corpus, questions, limit); }}};
-  Json floors = Json::object();
+  auto engines = std::make_unique<CopiedEngines>(runtime.encoder(),
+                                                 std::move(queries), limit);
+  const std::function<absl::Status()> steps[] = {
+      [&] { return engines->Embed(); },
+      [&] { return engines->AddTexts(*corpus); },
+      [&] { return engines->AddVectors(*corpus); }};
   uint64_t done = 0;
-  for (const auto& [name, measure] : steps) {
-    progress("Measuring floors", done++, std::size(steps));
+  for (const auto& step : steps) {
+    progress("Building floors", done++, std::size(steps));
     if (stop.stop_requested()) return absl::CancelledError("interrupted");
-    absl::StatusOr<Json> measured = measure();
-    if (!measured.ok()) return measured.status();
-    floors[name] = *std::move(measured);
+    if (absl::Status status = step(); !status.ok()) return status;
   }
-  return floors;
+  return engines;
 }
 
 }  // namespace braid::services

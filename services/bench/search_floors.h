@@ -3,25 +3,44 @@
 #ifndef BRAID_SERVICES_BENCH_SEARCH_FLOORS_H_
 #define BRAID_SERVICES_BENCH_SEARCH_FLOORS_H_
 
+#include <cstddef>
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "services/eval/index_corpus.h"
-#include "services/eval/json.h"
 #include "services/runtime.h"
 
 namespace braid::services {
 
-// Percentiles in ms of each engine on `queries`, one thread, `limit` hits:
-// `tantivy` (a fresh one-commit index of the collection's chunks, through
-// LexicalSnapshot::Search alone), `faiss_flat` (IndexFlatIP) and `faiss_hnsw`
-// (IndexHNSWFlat, M 32, efSearch 128) on the stored vectors with questions
-// embedded beforehand, and `embed` (the encoder on one question).
-absl::StatusOr<Json> MeasureSearchFloors(
+enum class RawEngine {
+  kEmbed,      // the runtime's encoder on one question
+  kTantivy,    // a one-commit index of the collection's chunks
+  kFaissFlat,  // IndexFlatIP over the stored vectors
+  kFaissHnsw,  // IndexHNSWFlat, M 32, efConstruction 100, efSearch 128
+};
+inline constexpr RawEngine kRawEngines[] = {
+    RawEngine::kEmbed, RawEngine::kTantivy, RawEngine::kFaissFlat,
+    RawEngine::kFaissHnsw};
+
+// As in the report: "embed", "tantivy", "faiss_flat", "faiss_hnsw".
+const char* NameOf(RawEngine engine);
+
+// What a collection holds, in engines of their own. One caller at a time.
+class SearchFloors {
+ public:
+  virtual ~SearchFloors() = default;
+
+  // `limit` hits for query `index`; the dense ones have it embedded beforehand.
+  virtual absl::Status Run(RawEngine engine, size_t index) = 0;
+};
+
+// Copies the collection and embeds the queries. `runtime` must outlive it.
+absl::StatusOr<std::unique_ptr<SearchFloors>> BuildSearchFloors(
     Runtime& runtime, const std::string& collection,
-    const std::vector<std::string>& queries, size_t limit,
+    std::vector<std::string> queries, size_t limit,
     const ProgressSink& progress, std::stop_token stop);
 
 }  // namespace braid::services
