@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Has clients that others wrote ask a server with TLS and keys: plain JSON over
-HTTP, OpenAI's libraries for Python and JavaScript, the MCP library for Python,
-and headless Chromium. Each has to get a streamed answer with a citation.
+HTTP, gRPC with what reflection says (buf curl, which is in Go), OpenAI's libraries
+for Python and JavaScript, the MCP library for Python, and headless Chromium. Each has to get a streamed answer with a citation.
 
 Usage: clients_test.py BRAID CLIENTS DOCS
 
-CLIENTS is where deploy/setup --dev has put the libraries. A client that is not
-there is skipped.
+CLIENTS is where deploy/setup --dev has put the libraries; buf lies beside it. A
+client that is not there is skipped.
 """
 
+import glob
 import json
 import os
 import shutil
@@ -76,6 +77,7 @@ class Clients(unittest.TestCase):
             stdout=subprocess.PIPE, stderr=cls.log, text=True)
         ready = json.loads(cls.server.stdout.readline())
         cls.url = "https://" + ready["http_address"]
+        cls.grpc = "https://" + ready["address"]
         cls.ca = path("ca.pem")
         cls.trust = ssl.create_default_context(cafile=cls.ca)
         # With its documents.
@@ -157,6 +159,42 @@ class Clients(unittest.TestCase):
         self.check_citation(
             [e["citation"]["quote"] for e in events if "citation" in e],
             "".join(e.get("delta", "") for e in events))
+
+    def test_grpc(self):
+        buf = sorted(glob.glob(os.path.join(os.path.dirname(CLIENTS),
+                                            "buf-*/bin/buf")))
+        if not buf:
+            self.skipTest("buf is not installed (deploy/setup --dev)")
+        # It knows no messages of ours but what the server's reflection tells.
+        call = lambda method, body, *flags: subprocess.run(
+            [buf[-1], "curl", "--protocol", "grpc", "--cacert", self.ca, *flags,
+             "-d", json.dumps(body), f"{self.grpc}/braid.v1.{method}"],
+            capture_output=True, text=True, check=False, timeout=60,
+            cwd=self.folder, env=self.environment())
+        key = ("-H", "Authorization: Bearer " + self.reader)
+        question = {"collection": "collections/docs", "question": QUESTION}
+        answered = call("AnswerService/Answer", question, *key)
+        self.assertEqual(answered.returncode, 0, answered.stderr)
+        decoder, events, rest = json.JSONDecoder(), [], answered.stdout.strip()
+        while rest:
+            event, end = decoder.raw_decode(rest)
+            events.append(event)
+            rest = rest[end:].lstrip()
+        self.check_citation(
+            [e["citation"]["quote"] for e in events if "citation" in e],
+            "".join(e.get("delta", "") for e in events))
+        self.assertEqual(events[-1]["final"]["finishReason"],
+                         "FINISH_REASON_STOP")
+        found = call("RetrievalService/Search",
+                     {"collection": "collections/docs", "query": "E4417"}, *key)
+        self.assertIn("E4417", json.loads(found.stdout)["passages"][0]["text"])
+        for refused, code in (
+                (call("AnswerService/Answer", question), "unauthenticated"),
+                (call("AnswerService/Answer",
+                      {**question, "collection": "collections/other"}, *key),
+                 "permission_denied")):
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertEqual(json.loads(refused.stderr)["code"], code)
 
     def test_strangers(self):
         for path, body in (("/v1/collections", None), ("/v1/models", None),
