@@ -204,9 +204,11 @@ struct HeadPiece {
   float state_decay[kSsdChunk];  // exp(row_sum)
 };
 
-// One piece of one head: y, and the state where the chunk ends.
+// One piece of one head: y, and the state where the chunk ends. A piece of few
+// rows is over before memory has brought the next head's state: with `next`, a
+// head or null, that is asked for meanwhile.
 void SsdHeadPiece(const SsdParams& p, const ssd::Piece& piece, size_t head,
-                  const ssd::GroupChunk& group) {
+                  const float* next, const ssd::GroupChunk& group) {
   const HeadPiece h(p, piece, head);
   const size_t dim = p.shape.head_dim;
   const size_t panels = h.layout.panels;
@@ -225,6 +227,7 @@ void SsdHeadPiece(const SsdParams& p, const ssd::Piece& piece, size_t head,
                    h.x + (piece.row + r) * kPanel);
   }
 
+  if (next != nullptr) FetchRow(next, h.layout.dt_at);
   float* result = ThreadScratch(kMaxRows * width);
   for (size_t row = piece.row; row < piece.end; row += kMaxRows) {
     const size_t end = HWY_MIN(row + kMaxRows, piece.end);
@@ -338,6 +341,7 @@ size_t SsdStateFloats(const SsdShape& shape) {
 
 void Ssd(const SsdParams& params, ThreadPool* pool) {
   const SsdShape& shape = params.shape;
+  const ssd::StateLayout layout(shape);
   const size_t pieces = ssd::Pieces(params);
   const SharedChunks shared(params, std::min(pieces, kPiecesAtOnce));
   for (size_t first = 0; first < pieces; first += kPiecesAtOnce) {
@@ -354,17 +358,21 @@ void Ssd(const SsdParams& params, ThreadPool* pool) {
                   }
                 });
     const size_t head_work = rows * shape.head_dim * 2 * shape.state_dim;
-    ParallelFor(pool, shape.heads, GrainOf(kMinTaskWork, head_work),
-                [&](size_t begin, size_t end) {
-                  for (size_t head = begin; head < end; ++head) {
-                    const size_t group = head / (shape.heads / shape.groups);
-                    for (size_t i = 0; i < count; ++i) {
-                      HWY_DYNAMIC_DISPATCH(SsdHeadPiece)
-                      (params, ssd::PieceOf(params, first + i), head,
-                       shared.at(group, first, i));
-                    }
-                  }
-                });
+    ParallelFor(
+        pool, shape.heads, GrainOf(kMinTaskWork, head_work),
+        [&](size_t begin, size_t end) {
+          for (size_t head = begin; head < end; ++head) {
+            const size_t group = head / (shape.heads / shape.groups);
+            const float* next =
+                head + 1 < end ? params.state + (head + 1) * layout.head_stride
+                               : nullptr;
+            for (size_t i = 0; i < count; ++i) {
+              HWY_DYNAMIC_DISPATCH(SsdHeadPiece)
+              (params, ssd::PieceOf(params, first + i), head,
+               i + 1 == count ? next : nullptr, shared.at(group, first, i));
+            }
+          }
+        });
     shared.Keep(first, count - 1);
   }
 }
