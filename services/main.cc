@@ -12,8 +12,8 @@ int main(int argc, char** argv) {
   // freed grows with what was freed: weights, graphs and batches would lie
   // between small blocks, and leave holes there.
   mallopt(M_MMAP_THRESHOLD, 256 << 10);
-  // Debian builds Abseil, and so what gRPC locks, to look for deadlocks at every
-  // lock: some percent of a busy server's time. Tests go on looking.
+  // Debian builds Abseil, and so what gRPC locks, to look for deadlocks at
+  // every lock: some percent of a busy server's time. Tests go on looking.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   return braid::services::cli::RunCommandLine(argc, argv);
 }
