@@ -100,6 +100,9 @@ absl::StatusOr<BackupManifest> Parse(const std::string& path,
     }
     std::set<std::string> names;
     for (const Json& file : json.at("files")) {
+      if (!file.at("bytes").is_number_unsigned()) {
+        return damaged("has a file of no size");
+      }
       BackupEntry entry{.name = file.at("name").get<std::string>(),
                         .bytes = file.at("bytes").get<uint64_t>(),
                         .sha256 = file.at("sha256").get<std::string>()};
