@@ -106,6 +106,14 @@ struct ConsistencyReport {
   bool consistent() const { return differences.empty(); }
 };
 
+// How far searches of a collection are behind its writes, and why.
+struct IndexState {
+  Sequence visible_sequence = 0;  // what searches see now
+  // What the last attempt to index failed with; OK where it did not. It is
+  // tried again until it works.
+  absl::Status error;
+};
+
 // A searchable engine: local by default; a distributed one behind the same
 // face. Thread-safe.
 class RetrievalBackend {
@@ -117,11 +125,13 @@ class RetrievalBackend {
   // an unknown collection, INVALID_ARGUMENT for a filter that does not parse,
   // DEADLINE_EXCEEDED, CANCELLED.
   virtual absl::StatusOr<SearchResult> Search(const Query& query) = 0;
-  // Compares the ids of store and indexes at one sequence.
+  // Compares the ids of store and indexes at one sequence. NOT_FOUND,
+  // DEADLINE_EXCEEDED (with the reason, if indexing is failing), CANCELLED.
   virtual absl::StatusOr<ConsistencyReport> CheckConsistency(
-      const std::string& collection) = 0;
-  // Sequence that searches of the collection see now.
-  virtual absl::StatusOr<Sequence> VisibleSequence(
+      const std::string& collection,
+      std::chrono::steady_clock::time_point deadline,
+      const std::stop_token& stop) = 0;
+  virtual absl::StatusOr<IndexState> DescribeIndexes(
       const std::string& collection) = 0;
 };
 

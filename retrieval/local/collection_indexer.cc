@@ -32,15 +32,14 @@ absl::Duration Steady() {
 
 }  // namespace
 
-CollectionIndexer::CollectionIndexer(Store* store,
-                                     const CollectionConfig& config,
-                                     const std::string& directory,
-                                     absl::Duration interval,
-                                     size_t seal_vectors,
-                                     const IndexFactories& factories)
+CollectionIndexer::CollectionIndexer(
+    Store* store, const CollectionConfig& config, const std::string& directory,
+    absl::Duration interval, size_t seal_vectors,
+    const IndexFactories& factories, Listener listener)
     : store_(store),
       config_(config),
       interval_(interval),
+      listener_(std::move(listener)),
       writer_(config, directory, seal_vectors, factories),
       thread_([this](std::stop_token stop) { Run(stop); }) {}
 
@@ -55,6 +54,12 @@ void CollectionIndexer::Stop() {
 std::shared_ptr<const CollectionView> CollectionIndexer::view() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return view_;
+}
+
+IndexState CollectionIndexer::state() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return {.visible_sequence = view_ == nullptr ? 0 : view_->sequence(),
+          .error = error_};
 }
 
 absl::StatusOr<std::shared_ptr<const CollectionView>>
@@ -185,17 +190,18 @@ void CollectionIndexer::Publish(std::shared_ptr<const CollectionView> view) {
     // The old view is released outside the lock: it may hold the last
     // reference to large segments.
     view_.swap(view);
-    error_ = absl::OkStatus();
   }
   changed_.notify_all();
 }
 
-void CollectionIndexer::SetError(absl::Status error) {
+void CollectionIndexer::SetError(const absl::Status& error) {
+  bool changed = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    error_ = std::move(error);
+    changed = error_.ok() != error.ok();
+    error_ = error;
   }
-  changed_.notify_all();
+  if (changed && listener_ != nullptr) listener_(error);
 }
 
 void CollectionIndexer::Sleep(absl::Duration duration, bool until_wanted,
@@ -265,6 +271,7 @@ void CollectionIndexer::Run(const std::stop_token& stop) {
       backoff = std::min(backoff * 2, kMaxBackoff);
       continue;
     }
+    SetError(absl::OkStatus());
     backoff = kFirstBackoff;
     RunCheck(stop);
     const absl::Duration took = Steady() - begin;

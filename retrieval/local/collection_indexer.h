@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "retrieval/backend.h"
 #include "retrieval/local/collection_view.h"
 #include "retrieval/local/index_factories.h"
 #include "retrieval/local/index_writer.h"
@@ -28,10 +30,14 @@ namespace braid::retrieval {
 // one core in commits. Thread-safe.
 class CollectionIndexer {
  public:
+  // Told on the indexer's thread when indexing begins to fail, or works again.
+  using Listener = std::function<void(const absl::Status&)>;
+
   // `store` must outlive the indexer. Starts the thread.
   CollectionIndexer(Store* store, const CollectionConfig& config,
                     const std::string& directory, absl::Duration interval,
-                    size_t seal_vectors, const IndexFactories& factories);
+                    size_t seal_vectors, const IndexFactories& factories,
+                    Listener listener);
   // Stops.
   ~CollectionIndexer();
 
@@ -54,6 +60,7 @@ class CollectionIndexer {
   Sequence dense_applied() const { return writer_.dense_applied(); }
   // Null before the first.
   std::shared_ptr<const CollectionView> view() const;
+  IndexState state() const;
 
   // Makes both indexes durable where they are and ends the thread. Waits until
   // it has ended; the store's waiters must be closed, or the collection
@@ -72,11 +79,12 @@ class CollectionIndexer {
   // until the stop.
   void Sleep(absl::Duration duration, bool until_wanted,
              const std::stop_token& stop);
-  void SetError(absl::Status error);
+  void SetError(const absl::Status& error);  // or OK
 
   Store* const store_;
   const CollectionConfig config_;
   const absl::Duration interval_;
+  const Listener listener_;
 
   // Of the thread alone, but for what is said to be thread-safe.
   IndexWriter writer_;

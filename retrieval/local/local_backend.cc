@@ -184,12 +184,13 @@ class Backend : public LocalBackend {
   }
 
   absl::StatusOr<ConsistencyReport> CheckConsistency(
-      const std::string& collection) override {
+      const std::string& collection,
+      std::chrono::steady_clock::time_point deadline,
+      const std::stop_token& stop) override {
     const absl::StatusOr<std::shared_ptr<Collection>> found = Find(collection);
     if (!found.ok()) return found.status();
     const absl::StatusOr<std::shared_ptr<const CollectionView>> view =
-        (*found)->indexer->WaitForView(
-            0, std::chrono::steady_clock::time_point::max(), std::stop_token());
+        (*found)->indexer->WaitForView(0, deadline, stop);
     if (!view.ok()) return view.status();
     const absl::StatusOr<std::vector<ChunkId>> store =
         (*view)->store().ListChunks(collection);
@@ -208,13 +209,11 @@ class Backend : public LocalBackend {
     return report;
   }
 
-  absl::StatusOr<Sequence> VisibleSequence(
+  absl::StatusOr<IndexState> DescribeIndexes(
       const std::string& collection) override {
     const absl::StatusOr<std::shared_ptr<Collection>> found = Find(collection);
     if (!found.ok()) return found.status();
-    const std::shared_ptr<const CollectionView> view =
-        (*found)->indexer->view();
-    return view == nullptr ? 0 : view->sequence();
+    return (*found)->indexer->state();
   }
 
   absl::Status WaitUntilCurrent(
@@ -259,12 +258,20 @@ class Backend : public LocalBackend {
     return report;
   }
 
-  IndexLag MeasureLag() override {
-    std::map<std::string, std::shared_ptr<Collection>> collections;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      collections = collections_;
+  void SetIndexListener(IndexListener listener) override {
+    const std::lock_guard<std::mutex> lock(listener_mutex_);
+    listener_ = std::move(listener);
+    if (listener_ == nullptr) return;
+    for (const auto& [id, collection] : Collections()) {
+      if (collection->indexer == nullptr) continue;
+      const absl::Status error = collection->indexer->state().error;
+      if (!error.ok()) listener_(id, error);
     }
+  }
+
+  IndexLag MeasureLag() override {
+    const std::map<std::string, std::shared_ptr<Collection>> collections =
+        Collections();
     const auto behind = [](Sequence newest, Sequence applied) {
       return newest - std::min(newest, applied);
     };
@@ -324,6 +331,10 @@ class Backend : public LocalBackend {
     } while (!stop.stop_requested());
   }
 
+  std::map<std::string, std::shared_ptr<Collection>> Collections() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return collections_;
+  }
   std::string IndexRoot() const { return options_.directory + "/indexes"; }
   std::string IndexDirectory(const std::string& collection) const {
     return absl::StrCat(IndexRoot(), "/", collection);
@@ -353,7 +364,11 @@ class Backend : public LocalBackend {
     }
     collection->indexer = std::make_unique<CollectionIndexer>(
         store_.get(), config, IndexDirectory(config.id),
-        options_.index_interval, options_.seal_vectors, factories_);
+        options_.index_interval, options_.seal_vectors, factories_,
+        [this, id = config.id](const absl::Status& status) {
+          const std::lock_guard<std::mutex> lock(listener_mutex_);
+          if (listener_ != nullptr) listener_(id, status);
+        });
     return collection;
   }
 
@@ -393,6 +408,9 @@ class Backend : public LocalBackend {
   const IndexFactories factories_;
   const std::unique_ptr<Store> store_;
 
+  // Taken before mutex_.
+  std::mutex listener_mutex_;
+  IndexListener listener_;
   // Held while collections come and go; taken before mutex_.
   std::mutex change_mutex_;
   std::mutex mutex_;

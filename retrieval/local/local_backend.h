@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -69,6 +70,12 @@ class LocalBackend : public RetrievalBackend {
   virtual absl::StatusOr<DataReport> Verify(
       bool repair, std::chrono::steady_clock::time_point deadline,
       const std::stop_token& stop, const VerifyWatcher& progress) = 0;
+  // From now on `listener` is told, on any thread, when the indexing of a
+  // collection begins to fail and when it works again; of those that fail now,
+  // before the call returns. Null: nobody is, once the call returns.
+  using IndexListener =
+      std::function<void(const std::string& collection, const absl::Status&)>;
+  virtual void SetIndexListener(IndexListener listener) = 0;
   // Reads a counter of every collection.
   virtual IndexLag MeasureLag() = 0;
   // The store as of one moment, to be copied.

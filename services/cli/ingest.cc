@@ -26,6 +26,9 @@
 namespace braid::services::cli {
 namespace {
 
+// --wait gives up when indexing has failed for so long.
+constexpr absl::Duration kIndexingMayFail = absl::Seconds(10);
+
 struct IngestOptions {
   std::vector<std::string> paths;
   std::string collection = "default";
@@ -251,6 +254,7 @@ absl::Status Ingestion::Watch(FileWatch* watch) {
 
 absl::Status Ingestion::WaitUntilVisible() {
   const uint64_t sequence = outcomes_.counts().last_sequence;
+  absl::Time failing_since = absl::InfiniteFuture();
   v1::GetCollectionRequest request;
   request.set_name(CollectionName(options_.collection));
   while (sequence > 0) {
@@ -261,6 +265,15 @@ absl::Status Ingestion::WaitUntilVisible() {
     if (!status.ok()) return status;
     if (response.collection().visible_sequence() >= sequence) return status;
     if (stopped()) return absl::CancelledError("interrupted");
+    // It may pass, as a merge that needs room for a moment does.
+    const std::string& error = response.collection().index_error();
+    const absl::Time now = absl::Now();
+    failing_since =
+        error.empty() ? absl::InfiniteFuture() : std::min(failing_since, now);
+    if (now - failing_since >= kIndexingMayFail) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "all is stored, but indexing fails, and goes on trying: ", error));
+    }
     absl::SleepFor(absl::Milliseconds(20));
   }
   return absl::OkStatus();
@@ -388,8 +401,10 @@ void AddIngest(CLI::App& app, CommonOptions* common, Action* action) {
       ->capture_default_str();
   verb->add_flag("--force", options->force,
                  "Write documents again even if they are unchanged");
-  verb->add_flag("--wait", options->wait,
-                 "Return when searches see everything that was stored");
+  verb->add_flag(
+      "--wait", options->wait,
+      "Return when searches see everything that was stored; fail when "
+      "indexing has failed for 10 seconds");
   verb->add_option("--report", options->report,
                    "Write a JSON line for every document to this file: path, "
                    "outcome, and the stage and error of those that failed")

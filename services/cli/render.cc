@@ -72,6 +72,7 @@ Json ToJson(const v1::Collection& collection) {
           {"chunk_count", collection.chunk_count()},
           {"last_sequence", collection.last_sequence()},
           {"visible_sequence", collection.visible_sequence()},
+          {"index_error", collection.index_error()},
           {"oldest_sequence", collection.oldest_sequence()},
           {"document_access", collection.document_access()},
           {"create_time",

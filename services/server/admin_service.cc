@@ -62,7 +62,8 @@ absl::Status Check(const Call& call, const v1::CheckConsistencyRequest& request,
   // catch up in time are compared as they are.
   (void)call.runtime().backend().WaitUntilCurrent(*collection,
                                                   After(absl::Seconds(5)));
-  const auto report = call.runtime().backend().CheckConsistency(*collection);
+  const auto report = call.runtime().backend().CheckConsistency(
+      *collection, call.deadline(), call.stop());
   if (!report.ok()) return CollectionError(report.status());
   response->set_consistent(report->consistent());
   response->set_store_chunks(report->store_chunks);

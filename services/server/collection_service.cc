@@ -18,9 +18,9 @@ absl::Status Describe(const Call& call,
                       v1::Collection* proto) {
   const auto counters = snapshot.Counters(config.id);
   if (!counters.ok()) return counters.status();
-  const auto visible = call.runtime().backend().VisibleSequence(config.id);
-  if (!visible.ok()) return visible.status();
-  ToProto(config, *counters, *visible, ViewerIn(config, call.principal()),
+  const auto indexes = call.runtime().backend().DescribeIndexes(config.id);
+  if (!indexes.ok()) return indexes.status();
+  ToProto(config, *counters, *indexes, ViewerIn(config, call.principal()),
           proto);
   return absl::OkStatus();
 }

@@ -31,7 +31,7 @@ void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
 
 void ToProto(const retrieval::CollectionConfig& config,
              const retrieval::CollectionCounters& counters,
-             retrieval::Sequence visible_sequence,
+             const retrieval::IndexState& indexes,
              const retrieval::Viewer& viewer, v1::Collection* proto) {
   proto->set_name(FormatCollectionName(config.id));
   proto->set_language(config.language);
@@ -47,9 +47,10 @@ void ToProto(const retrieval::CollectionConfig& config,
   if (viewer.sees_all() || !config.document_access) {
     proto->set_document_count(counters.documents);
     proto->set_chunk_count(counters.chunks);
+    if (!indexes.error.ok()) proto->set_index_error(indexes.error.ToString());
   }
   proto->set_last_sequence(counters.last_sequence);
-  proto->set_visible_sequence(visible_sequence);
+  proto->set_visible_sequence(indexes.visible_sequence);
   proto->set_oldest_sequence(counters.oldest_sequence);
   proto->set_document_access(config.document_access);
   ToProto(config.create_time, proto->mutable_create_time());

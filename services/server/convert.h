@@ -25,7 +25,7 @@ void ToProto(absl::Time time, google::protobuf::Timestamp* proto);
 // Counts only what `viewer` may know of.
 void ToProto(const retrieval::CollectionConfig& config,
              const retrieval::CollectionCounters& counters,
-             retrieval::Sequence visible_sequence,
+             const retrieval::IndexState& indexes,
              const retrieval::Viewer& viewer, v1::Collection* proto);
 
 // Everything but the text; the readers for a viewer that sees all.

@@ -172,8 +172,24 @@ class ServerImpl final : public Server {
     probes_.SetServing(true);
     if (!address_.empty()) {
       core_.log.Write(LogLevel::kInfo, "listening", {{"address", address_}});
+      LogIndexing();
     }
     return absl::OkStatus();
+  }
+
+  void LogIndexing() {
+    if (!core_.runtime->has_backend()) return;
+    core_.runtime->backend().SetIndexListener(
+        [this](const std::string& collection, const absl::Status& status) {
+          if (status.ok()) {
+            core_.log.Write(LogLevel::kInfo, "indexing_works",
+                            {{"collection", collection}});
+          } else {
+            core_.log.Write(LogLevel::kError, "indexing_fails",
+                            {{"collection", collection},
+                             {"message", std::string(status.message())}});
+          }
+        });
   }
 
   // Passes on what the role serves, where another process has it.
@@ -259,6 +275,9 @@ class ServerImpl final : public Server {
       exporter->Close(std::max(end_of_grace, After(kFlushTime)));
     }
     monitor_.reset();
+    if (core_.runtime->has_backend()) {
+      core_.runtime->backend().SetIndexListener(nullptr);
+    }
     core_.log.Write(LogLevel::kInfo, "shutdown",
                     {{"drained", idle ? "true" : "false"}});
   }

@@ -310,7 +310,8 @@ class FaultCrashTest : public ::testing::Test {
         (*backend)->WaitUntilCurrent("c", SteadyIn(absl::Seconds(60)));
     ASSERT_TRUE(current.ok()) << current;
     slowest_ = std::max(slowest_, absl::Now() - begin);
-    const auto report = (*backend)->CheckConsistency("c");
+    const auto report =
+        (*backend)->CheckConsistency("c", SteadyIn(absl::Seconds(60)), {});
     ASSERT_TRUE(report.ok()) << report.status();
     ASSERT_THAT(report->differences, ::testing::IsEmpty());
     ASSERT_EQ(report->store_chunks, report->bm25_chunks);

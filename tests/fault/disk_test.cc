@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 
 #include "absl/strings/match.h"
@@ -34,7 +35,8 @@ class FaultDiskTest : public ::testing::Test {
   void SetUp() override {
     std::filesystem::create_directory(path_);
     testing::WatchFiles(path_, 0, [this](const FileCall& call) {
-      if ((full_ || (full_for_tables_ && absl::EndsWith(call.path, ".sst"))) &&
+      if ((full_ || (full_for_tables_ && absl::EndsWith(call.path, ".sst")) ||
+           (full_for_indexes_ && absl::StrContains(call.path, "/lexical/"))) &&
           Writes(call.operation)) {
         ++faults_;
         return FileFault{FileFault::Kind::kError, ENOSPC};
@@ -65,6 +67,7 @@ class FaultDiskTest : public ::testing::Test {
   void TearDown() override {
     full_ = false;
     full_for_tables_ = false;
+    full_for_indexes_ = false;
     one_in_ = 0;
     backend_.reset();
     testing::StopWatchingFiles();
@@ -119,7 +122,8 @@ class FaultDiskTest : public ::testing::Test {
     const absl::Status current =
         backend_->WaitUntilCurrent("c", SteadyIn(absl::Seconds(60)));
     ASSERT_TRUE(current.ok()) << current;
-    const auto report = backend_->CheckConsistency("c");
+    const auto report =
+        backend_->CheckConsistency("c", SteadyIn(absl::Seconds(60)), {});
     ASSERT_TRUE(report.ok()) << report.status();
     ASSERT_THAT(report->differences, ::testing::IsEmpty());
     const auto snapshot = backend_->store()->snapshot();
@@ -141,6 +145,7 @@ class FaultDiskTest : public ::testing::Test {
   HashEncoder encoder_;
   std::atomic<bool> full_ = false;
   std::atomic<bool> full_for_tables_ = false;
+  std::atomic<bool> full_for_indexes_ = false;
   std::atomic<uint64_t> one_in_ = 0;
   std::atomic<uint64_t> calls_ = 0;
   std::atomic<uint64_t> faults_ = 0;
@@ -210,6 +215,52 @@ TEST_F(FaultDiskTest, TooLittleSpaceToGoOnIsNotTheEnd) {
     ExpectWhole();
     if (HasFatalFailure()) return;
   }
+}
+
+// What is stored waits for its index, and one can know why.
+TEST_F(FaultDiskTest, IndexingThatFailsIsToldAndTriedAgain) {
+  ASSERT_TRUE(Put().ok());
+  ASSERT_TRUE(backend_->WaitUntilCurrent("c", kNever).ok());
+  std::mutex mutex;
+  std::vector<absl::Status> told;
+  const auto listener = [&](const std::string& collection,
+                            const absl::Status& status) {
+    EXPECT_EQ(collection, "c");
+    const std::lock_guard<std::mutex> lock(mutex);
+    told.push_back(status);
+  };
+  backend_->SetIndexListener(listener);
+  const auto wait_until_told = [&](size_t times) {
+    for (int i = 0; i < 2000; ++i) {
+      {
+        const std::lock_guard<std::mutex> lock(mutex);
+        if (told.size() >= times) return told.back();
+      }
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    return absl::DeadlineExceededError("nobody was told");
+  };
+  full_for_indexes_ = true;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Put().ok());
+  const absl::Status failed = wait_until_told(1);
+  EXPECT_THAT(std::string(failed.message()),
+              ::testing::StartsWith("lexical index: "));
+  const auto state = backend_->DescribeIndexes("c");
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(state->error, failed);
+  EXPECT_LT(state->visible_sequence,
+            backend_->store()->snapshot()->Counters("c")->last_sequence);
+  EXPECT_TRUE(Search().ok());
+  // Whoever comes later hears of it, too.
+  backend_->SetIndexListener(nullptr);
+  backend_->SetIndexListener(listener);
+  EXPECT_FALSE(wait_until_told(2).ok());
+
+  full_for_indexes_ = false;
+  EXPECT_TRUE(wait_until_told(3).ok());
+  ExpectWhole();
+  EXPECT_TRUE(backend_->DescribeIndexes("c")->error.ok());
+  backend_->SetIndexListener(nullptr);
 }
 
 TEST_F(FaultDiskTest, FailingCallsCrashNothingAndLoseNothing) {

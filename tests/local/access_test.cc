@@ -253,7 +253,9 @@ TEST_F(DocumentAccessBackendTest, WhatIsTakenAwayIsGoneAtOnce) {
               UnorderedElementsAre("patched", "deleted", "closed", "replaced"));
   // The indexer may have been awake still: with one more write it sleeps.
   Put("last", {"key:y"});
-  for (int i = 0; i < 100 && *backend_->VisibleSequence("c") < last_; ++i) {
+  for (int i = 0;
+       i < 100 && backend_->DescribeIndexes("c")->visible_sequence < last_;
+       ++i) {
     absl::SleepFor(absl::Milliseconds(10));
   }
   Patch("patched", {"key:y"});

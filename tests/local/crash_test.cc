@@ -124,7 +124,8 @@ TEST(CrashTest, KillsLoseNothingAndTheIndexesConverge) {
     const absl::Status current =
         (*backend)->WaitUntilCurrent("c", SteadyIn(absl::Seconds(60)));
     ASSERT_TRUE(current.ok()) << current;
-    const auto report = (*backend)->CheckConsistency("c");
+    const auto report =
+        (*backend)->CheckConsistency("c", SteadyIn(absl::Seconds(60)), {});
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_THAT(report->differences, ::testing::IsEmpty());
     EXPECT_EQ(report->store_chunks, report->bm25_chunks);

@@ -109,7 +109,8 @@ class LocalBackendTest : public ::testing::Test {
   }
   void ExpectConsistent(uint64_t chunks) {
     WaitUntilCurrent();
-    const auto report = backend_->CheckConsistency("c");
+    const auto report =
+        backend_->CheckConsistency("c", SteadyIn(absl::Seconds(60)), {});
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_THAT(report->differences, IsEmpty());
     EXPECT_EQ(report->store_chunks, chunks);
@@ -361,7 +362,7 @@ TEST_F(LocalBackendTest, ReopensWithDeletesAndReplacements) {
   }
   for (int i = 10; i < 20; ++i) Put(absl::StrCat("d", i), {"tiger"});
   ExpectConsistent(50);
-  const Sequence visible = *backend_->VisibleSequence("c");
+  const Sequence visible = backend_->DescribeIndexes("c")->visible_sequence;
   EXPECT_EQ(visible, 60u);
   Reopen();
   ExpectConsistent(50);
@@ -420,7 +421,9 @@ TEST_F(LocalBackendTest, CreatesAndDeletesCollections) {
   ASSERT_TRUE(backend_->DeleteCollection("c").ok());
   EXPECT_TRUE(absl::IsNotFound(backend_->DeleteCollection("c")));
   EXPECT_TRUE(absl::IsNotFound(backend_->Search(Ask("zebra")).status()));
-  EXPECT_TRUE(absl::IsNotFound(backend_->CheckConsistency("c").status()));
+  EXPECT_TRUE(absl::IsNotFound(
+      backend_->CheckConsistency("c", SteadyIn(absl::Seconds(60)), {})
+          .status()));
   // A search that was under way still reads its passages.
   EXPECT_EQ(before.view->Fetch({1})->size(), 1u);
   before.view.reset();
@@ -496,7 +499,8 @@ TEST_F(LocalBackendTest, WorksUnderConcurrentUse) {
   }
   threads.emplace_back([&] {
     while (writing > 0) {
-      const auto report = backend_->CheckConsistency("c");
+      const auto report =
+          backend_->CheckConsistency("c", SteadyIn(absl::Seconds(60)), {});
       ASSERT_TRUE(report.ok()) << report.status();
       ASSERT_THAT(report->differences, IsEmpty());
     }

@@ -243,13 +243,15 @@ class FakeBackend : public retrieval::LocalBackend {
     return out;
   }
   absl::StatusOr<retrieval::ConsistencyReport> CheckConsistency(
-      const std::string&) override {
+      const std::string&, std::chrono::steady_clock::time_point,
+      const std::stop_token&) override {
     return retrieval::ConsistencyReport();
   }
-  absl::StatusOr<retrieval::Sequence> VisibleSequence(
+  absl::StatusOr<retrieval::IndexState> DescribeIndexes(
       const std::string&) override {
-    return retrieval::Sequence{7};
+    return retrieval::IndexState{.visible_sequence = 7};
   }
+  void SetIndexListener(IndexListener) override {}
   absl::Status CreateCollection(retrieval::CollectionConfig) override {
     return absl::OkStatus();
   }

@@ -199,7 +199,8 @@ TEST_F(UpdatesTest, AWriteIsSeenSoon) {
     const uint64_t sequence =
         service_.Put("c", absl::StrCat("d", i), "harbour");
     const absl::Time begin = absl::Now();
-    while (*service_.runtime().backend().VisibleSequence("c") < sequence &&
+    while (service_.runtime().backend().DescribeIndexes("c")->visible_sequence <
+               sequence &&
            absl::Now() - begin < absl::Seconds(30)) {
       absl::SleepFor(absl::Milliseconds(1));
     }
