@@ -34,6 +34,10 @@ void Softplus(const float* x, size_t ldx, const float* bias, size_t rows,
 // not for the whole row.
 void Softmax(float* row, size_t count);
 
+// Where the largest value is: the first of equals, never a NaN; 0 if there is
+// nothing above -infinity.
+size_t ArgMax(const float* x, size_t count);
+
 // Sum of a[i] * b[i], in 16 partial sums.
 float Dot(const float* a, const float* b, size_t count);
 

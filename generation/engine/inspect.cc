@@ -185,6 +185,9 @@ absl::StatusOr<ModelReport> InspectCheckpoint(const std::string& directory,
                        : "f32";
   report.active_parameters = report.parameters;
   report.active_weight_bytes = report.weight_bytes;
+  for (const model::TensorSpec& tensor : spec->head.weights) {
+    report.head_parameters += sizes.Of(tensor).parameters;
+  }
   if (spec->head.weights[0].name != spec->embedding.name) {
     // One row of it is read, and nothing multiplied.
     const Size embedding = sizes.Of(spec->embedding);

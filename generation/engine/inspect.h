@@ -37,6 +37,9 @@ struct ModelReport {
   // Multiplied for each token: without the experts that it does not visit, and
   // without an embedding that is not the head as well.
   uint64_t active_parameters = 0;
+  // Of these, multiplied only where logits are wanted: at the end of a prompt,
+  // and for each generated token.
+  uint64_t head_parameters = 0;
   uint64_t checkpoint_bytes = 0;       // of the tensors on disk
   uint64_t weight_bytes = 0;           // once loaded
   uint64_t active_weight_bytes = 0;    // of these, read for each token

@@ -6,69 +6,93 @@
 #include <numeric>
 #include <vector>
 
+#include "kernels/elementwise.h"
+
 namespace braid::generation {
 namespace {
 
-// A broken model's NaN is never the best choice.
-float Logit(absl::Span<const float> logits, int32_t id) {
-  const float value = logits[id];
-  return std::isnan(value) ? -std::numeric_limits<float>::infinity() : value;
+// The softmax of logits / temperature; a broken model's NaN has none of it.
+// The largest logit, `top`, is finite.
+std::vector<float> Probabilities(absl::Span<const float> logits, float top,
+                                 double temperature) {
+  const float inverse = static_cast<float>(
+      std::min<double>(1 / temperature, std::numeric_limits<float>::max()));
+  std::vector<float> row(logits.size());
+  for (size_t i = 0; i < row.size(); ++i) {
+    row[i] = std::isnan(logits[i]) ? -std::numeric_limits<float>::infinity()
+                                   : (logits[i] - top) * inverse;
+  }
+  kernels::Softmax(row.data(), row.size());
+  return row;
+}
+
+// The `count` most probable ids come first, in order.
+void SortFirst(const std::vector<float>& probabilities, size_t count,
+               std::vector<int32_t>* ids) {
+  const auto more_probable = [&](int32_t a, int32_t b) {
+    return probabilities[a] != probabilities[b]
+               ? probabilities[a] > probabilities[b]
+               : a < b;
+  };
+  std::partial_sort(ids->begin(), ids->begin() + static_cast<ptrdiff_t>(count),
+                    ids->end(), more_probable);
+}
+
+// The ids that top_k and top_p leave, the most probable first; all of them as
+// they come if both leave all.
+std::vector<int32_t> Candidates(const std::vector<float>& probabilities,
+                                const SamplingParams& params) {
+  std::vector<int32_t> ids(probabilities.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  const bool all =
+      params.top_k <= 0 || static_cast<size_t>(params.top_k) >= ids.size();
+  if (!all) {
+    SortFirst(probabilities, params.top_k, &ids);
+    ids.resize(params.top_k);
+  }
+  if (!(params.top_p < 1.0)) return ids;
+  double sum = 0;
+  for (const int32_t id : ids) sum += probabilities[id];
+  // Most of what is probable is in few tokens: sorting all would cost more
+  // than computing them.
+  size_t sorted = all ? std::min<size_t>(64, ids.size()) : ids.size();
+  if (all) SortFirst(probabilities, sorted, &ids);
+  double reached = 0;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (i == sorted) {
+      sorted = std::min(8 * sorted, ids.size());
+      SortFirst(probabilities, sorted, &ids);
+    }
+    reached += probabilities[ids[i]];
+    if (reached >= params.top_p * sum) {
+      ids.resize(i + 1);
+      break;
+    }
+  }
+  return ids;
 }
 
 }  // namespace
 
 int32_t SampleToken(absl::Span<const float> logits,
                     const SamplingParams& params, std::mt19937_64& rng) {
-  const int32_t vocab = static_cast<int32_t>(logits.size());
-  int32_t best = 0;
-  for (int32_t id = 1; id < vocab; ++id) {
-    if (Logit(logits, id) > Logit(logits, best)) best = id;
-  }
-  const float top = Logit(logits, best);
+  const int32_t best =
+      static_cast<int32_t>(kernels::ArgMax(logits.data(), logits.size()));
+  const float top = logits[best];
   if (!(params.temperature > 0) || !std::isfinite(top)) return best;
 
-  std::vector<int32_t> ids(vocab);
-  std::iota(ids.begin(), ids.end(), 0);
-  const auto more_probable = [&](int32_t a, int32_t b) {
-    const float x = Logit(logits, a);
-    const float y = Logit(logits, b);
-    return x != y ? x > y : a < b;
-  };
-  if (params.top_k > 0 && params.top_k < vocab) {
-    std::nth_element(ids.begin(), ids.begin() + params.top_k, ids.end(),
-                     more_probable);
-    ids.resize(params.top_k);
-  }
-  // Also without top_p: the draw then does not depend on how ids were chosen.
-  std::sort(ids.begin(), ids.end(), more_probable);
-
-  std::vector<double> probabilities;
+  const std::vector<float> probabilities =
+      Probabilities(logits, top, params.temperature);
+  const std::vector<int32_t> ids = Candidates(probabilities, params);
   double sum = 0;
-  for (const int32_t id : ids) {
-    probabilities.push_back(std::exp(
-        (static_cast<double>(Logit(logits, id)) - top) / params.temperature));
-    sum += probabilities.back();
-  }
-  size_t kept = ids.size();
-  if (params.top_p < 1.0) {
-    double reached = 0;
-    for (size_t i = 0; i < ids.size(); ++i) {
-      reached += probabilities[i];
-      if (reached >= params.top_p * sum) {
-        kept = i + 1;
-        break;
-      }
-    }
-    sum = std::accumulate(probabilities.begin(), probabilities.begin() + kept,
-                          0.0);
-  }
+  for (const int32_t id : ids) sum += probabilities[id];
   // 53 random bits to [0, 1): the same on every standard library.
   double point = static_cast<double>(rng() >> 11) * 0x1p-53 * sum;
-  for (size_t i = 0; i < kept; ++i) {
-    point -= probabilities[i];
-    if (point < 0) return ids[i];
+  for (const int32_t id : ids) {
+    point -= probabilities[id];
+    if (point < 0) return id;
   }
-  return ids[kept - 1];
+  return ids.back();
 }
 
 }  // namespace braid::generation

@@ -1,6 +1,7 @@
 #include "kernels/elementwise.h"
 
 #include <cstring>
+#include <limits>
 
 #include "kernels/cpu/targets.h"
 
@@ -120,6 +121,37 @@ void SoftmaxImpl(float* row, size_t count) {
   ScaleInPlace(row, count, 1.0f / sum);
 }
 
+size_t ArgMaxImpl(const float* x, size_t count) {
+  const DF d;
+  constexpr float kLowest = -std::numeric_limits<float>::infinity();
+  constexpr size_t kChains = 4;  // enough to hide the latency of Max
+  const VF lowest = hn::Set(d, kLowest);
+  VF largest[kChains] = {lowest, lowest, lowest, lowest};
+  size_t i = 0;
+  for (; i + kChains * kLanes <= count; i += kChains * kLanes) {
+    BRAID_UNROLL
+    for (size_t j = 0; j < kChains; ++j) {
+      const VF v = hn::LoadU(d, x + i + j * kLanes);
+      // A NaN equals nothing, itself included.
+      const VF number = hn::IfThenElse(hn::Eq(v, v), v, lowest);
+      largest[j] = hn::Max(largest[j], number);
+    }
+  }
+  float max =
+      hn::GetLane(hn::MaxOfLanes(d, hn::Max(hn::Max(largest[0], largest[1]),
+                                            hn::Max(largest[2], largest[3]))));
+  for (; i < count; ++i) max = x[i] > max ? x[i] : max;
+  if (max == kLowest) return 0;
+  const VF wanted = hn::Set(d, max);
+  for (i = 0; i + kLanes <= count; i += kLanes) {
+    const intptr_t found =
+        hn::FindFirstTrue(d, hn::Eq(hn::LoadU(d, x + i), wanted));
+    if (found >= 0) return i + static_cast<size_t>(found);
+  }
+  while (x[i] != max) ++i;
+  return i;
+}
+
 float DotImpl(const float* a, const float* b, size_t count) {
   return DotProduct</*kFixedOrder=*/true>(a, b, count);
 }
@@ -138,6 +170,7 @@ HWY_EXPORT(AddScaledImpl);
 HWY_EXPORT(ScaleImpl);
 HWY_EXPORT(SoftplusImpl);
 HWY_EXPORT(SoftmaxImpl);
+HWY_EXPORT(ArgMaxImpl);
 HWY_EXPORT(DotImpl);
 
 }  // namespace
@@ -166,6 +199,10 @@ void Softplus(const float* x, size_t ldx, const float* bias, size_t rows,
 
 void Softmax(float* row, size_t count) {
   HWY_DYNAMIC_DISPATCH(SoftmaxImpl)(row, count);
+}
+
+size_t ArgMax(const float* x, size_t count) {
+  return HWY_DYNAMIC_DISPATCH(ArgMaxImpl)(x, count);
 }
 
 float Dot(const float* a, const float* b, size_t count) {

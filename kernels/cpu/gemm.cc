@@ -125,8 +125,9 @@ constexpr size_t kPanelColumns = 16;
 // A multiple of every kMaxRows.
 constexpr size_t kRowsPerTask = 96;
 constexpr size_t kPanelsPerTask = 8;
-// Fewer multiply-adds than this are not worth waking a thread for.
-constexpr size_t kMinTaskWork = 100'000;
+// Fewer multiply-adds than this are not worth waking a thread for: of one row,
+// 10 microseconds of reading.
+constexpr size_t kMinTaskWork = 40'000;
 
 size_t PanelCount(size_t n) { return (n + kPanelColumns - 1) / kPanelColumns; }
 

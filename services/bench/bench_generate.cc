@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "generation/engine/inspect.h"
 #include "generation/engine/model.h"
+#include "generation/engine/sampling.h"
 #include "kernels/floors.h"
 #include "kernels/thread_pool.h"
 #include "services/bench/bench.h"
@@ -71,11 +72,9 @@ class Bench {
     for (size_t i = 0; i < count; ++i) {
       if (stop.stop_requested()) return absl::CancelledError("interrupted");
       const int32_t id =
-          logits_.empty()
-              ? 0
-              : static_cast<int32_t>(
-                    std::max_element(logits_.begin(), logits_.end()) -
-                    logits_.begin());
+          logits_.empty() ? 0
+                          : generation::SampleToken(
+                                logits_, generation::SamplingParams(), unused_);
       absl::Status status = model_.Forward({id}, generation::ForwardOptions(),
                                            state, &workspace_, &logits_);
       if (!status.ok()) return status;
@@ -89,6 +88,7 @@ class Bench {
   model::Workspace workspace_;
   std::vector<float> logits_;
   std::mt19937 random_{1};
+  std::mt19937_64 unused_;  // greedy: nothing is drawn
 };
 
 double Seconds(absl::Time start) {
@@ -151,7 +151,9 @@ absl::StatusOr<Json> BenchGenerate(const BenchGenerateOptions& options,
   absl::Status status = bench.Prefill(32, &warm_up, stop);
   if (!status.ok()) return status;
 
-  const double active = static_cast<double>(inspected->active_parameters);
+  const double head = static_cast<double>(inspected->head_parameters);
+  const double layers =
+      static_cast<double>(inspected->active_parameters) - head;
   const bool quantized = inspected->weights != "f32";
   Json rows = Json::array();
   for (const size_t prompt : options.prompts) {
@@ -159,16 +161,20 @@ absl::StatusOr<Json> BenchGenerate(const BenchGenerateOptions& options,
       absl::StatusOr<Json> point = MeasurePoint(
           **model, bench, prompt, depth, options.generate, options.kv, stop);
       if (!point.ok()) return point.status();
-      // Decoding reads every active weight and the state once a token; prefill
-      // multiplies and adds each weight once a token, and what the context
-      // costs comes on top.
+      // Decoding reads every active weight and the keys and values once a
+      // token, and reads and writes the recurrent state. Prefill multiplies and
+      // adds each weight of the layers once a token, the head's once; what the
+      // context costs comes on top.
       const double decode_floor =
           floors.read_gigabytes_per_second * 1e9 /
-          static_cast<double>(inspected->active_weight_bytes +
-                              (*point)["state_bytes"].get<uint64_t>());
+          (static_cast<double>(inspected->active_weight_bytes +
+                               2 * inspected->recurrent_state_bytes) +
+           static_cast<double>(inspected->kv_bytes_per_token) *
+               (static_cast<double>(depth) +
+                static_cast<double>(options.generate) / 2));
       const double prefill_floor =
           (quantized ? floors.int8_gops : floors.fma_gflops) * 1e9 /
-          (2 * active);
+          (2 * (layers + head / static_cast<double>(prompt)));
       (*point)["floor_ratio"] =
           (*point)["decode_tokens_per_second"].get<double>() / decode_floor;
       (*point)["prefill_floor_ratio"] =

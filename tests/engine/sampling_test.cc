@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <set>
 #include <vector>
 
 namespace braid::generation {
@@ -62,6 +65,50 @@ TEST(SamplingTest, TopKAndTopPCutTheTail) {
   seen = Frequencies(logits, params);
   EXPECT_EQ(seen[1], 0);
   EXPECT_NEAR(seen[2], 4 / 9.0, 0.015);
+}
+
+// Beside one that sorts everything, with more tokens than are sorted at once.
+TEST(SamplingTest, TopPKeepsTheLeastThatReachesIt) {
+  std::mt19937 random(5);
+  std::vector<float> logits(3000);
+  for (float& logit : logits) {
+    logit = static_cast<float>(random() % 1000) / 500.0f;
+  }
+  std::vector<int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit);
+  for (const double top_p : {0.01, 0.3, 0.9, 0.9999}) {
+    std::set<int32_t> kept;
+    double reached = 0;
+    for (const int32_t id : order) {
+      if (reached >= (top_p + 1e-5) * sum) break;
+      kept.insert(id);
+      reached += std::exp(logits[id]);
+    }
+    SamplingParams params;
+    params.temperature = 1;
+    params.top_p = top_p;
+    std::mt19937_64 rng(3);
+    std::set<int32_t> seen;
+    for (int i = 0; i < 2000; ++i) {
+      const int32_t token = SampleToken(logits, params, rng);
+      EXPECT_TRUE(kept.contains(token)) << top_p;
+      seen.insert(token);
+    }
+    EXPECT_GT(seen.size(), std::min<size_t>(kept.size(), 2000) / 3) << top_p;
+  }
+}
+
+TEST(SamplingTest, ATinyTemperatureIsGreedy) {
+  SamplingParams params;
+  params.temperature = 1e-300;
+  std::mt19937_64 rng(1);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(SampleToken({1, 3, 2, 3 - 1e-6f}, params, rng), 1);
+  }
 }
 
 TEST(SamplingTest, TheSameSeedDrawsTheSame) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -169,6 +170,30 @@ TEST(Softmax, SumsToOneAndIgnoresMinusInfinity) {
       if (n > 2) {
         EXPECT_EQ(row[2], 0.0f);
       }
+    }
+  });
+}
+
+TEST(ArgMax, IsTheFirstOfTheLargestAtEverySize) {
+  ForEachTarget([] {
+    constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    for (const size_t n : kSizes) {
+      std::vector<float> x = Random(n, 3);
+      EXPECT_EQ(
+          ArgMax(x.data(), n),
+          static_cast<size_t>(std::max_element(x.begin(), x.end()) - x.begin()))
+          << n;
+      for (size_t at = 0; at < n; ++at) {
+        x = Random(n, 3);
+        x[at] = kInfinity;
+        x[n - 1] = kInfinity;
+        if (at > 0) x[at - 1] = kNan;
+        EXPECT_EQ(ArgMax(x.data(), n), at) << n;
+      }
+      x.assign(n, kNan);
+      if (n > 1) x[1] = -kInfinity;
+      EXPECT_EQ(ArgMax(x.data(), n), 0u) << n;
     }
   });
 }
