@@ -147,13 +147,27 @@ absl::Status RunQuery(Runtime& runtime, const std::string& collection,
   // Everything that either leg found: the legs' own rankings are read off it.
   search.top_k = 2 * options.leg_limit;
   search.merge_near_duplicates = false;
-  search.multi_hop = options.multi_hop.value_or(false);
-  // The stages' times are those of the search whose run is the final one.
+  bool degraded = false;
   const bool reranks = runtime.reranker() != nullptr;
+  if (reranks) {
+    // First, so that the caches know as little of the question as those of a
+    // server do: the stages' times are those of the search whose run is the
+    // final one. As for an answer.
+    PipelineQuery whole = search;
+    whole.rerank_depth = static_cast<size_t>(
+        runtime.config().limits.default_answer_rerank_depth);
+    whole.multi_hop = options.multi_hop.value_or(true);
+    const absl::StatusOr<PipelineResult> reranked =
+        RunOne(runtime, query.id, runtime.reranker(), whole, true, collected);
+    if (!reranked.ok()) return reranked.status();
+    collected->runs["reranked"][query.id] =
+        FinalRun(*reranked, options.leg_limit);
+    degraded = !reranked->degraded.empty();
+  }
+  search.multi_hop = options.multi_hop.value_or(false);
   const absl::StatusOr<PipelineResult> result =
       RunOne(runtime, query.id, nullptr, search, !reranks, collected);
   if (!result.ok()) return result.status();
-
   const size_t limit = options.leg_limit;
   const Found bm25 = ByLegRank(*result, 0);
   const Found dense = ByLegRank(*result, 1);
@@ -161,22 +175,7 @@ absl::Status RunQuery(Runtime& runtime, const std::string& collection,
   collected->runs["dense"][query.id] = LegRun(dense, 1, limit);
   collected->runs["rrf"][query.id] = PlainRrf(bm25, dense, limit);
   collected->runs["fused"][query.id] = FusedRun(*result, limit);
-  if (!reranks) {
-    if (!result->degraded.empty()) ++collected->degraded;
-    return absl::OkStatus();
-  }
-
-  // As for an answer.
-  search.rerank_depth =
-      static_cast<size_t>(runtime.config().limits.default_answer_rerank_depth);
-  search.multi_hop = options.multi_hop.value_or(true);
-  const absl::StatusOr<PipelineResult> reranked =
-      RunOne(runtime, query.id, runtime.reranker(), search, true, collected);
-  if (!reranked.ok()) return reranked.status();
-  collected->runs["reranked"][query.id] = FinalRun(*reranked, limit);
-  if (!result->degraded.empty() || !reranked->degraded.empty()) {
-    ++collected->degraded;
-  }
+  if (degraded || !result->degraded.empty()) ++collected->degraded;
   return absl::OkStatus();
 }
 
