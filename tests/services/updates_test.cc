@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -190,6 +192,48 @@ TEST_F(UpdatesTest, ASearchNeverSeesHalfOfAReplacement) {
   }
   std::printf("%lu searches, %lu versions\n", searches, newest);
   EXPECT_GT(newest, 3u);
+}
+
+// A write that cannot be indexed is acknowledged all the same, and one can see
+// why it is not found.
+TEST_F(UpdatesTest, ACollectionSaysWhyItsIndexIsBehind) {
+  const auto get = [&] {
+    v1::GetCollectionRequest request;
+    request.set_name("collections/c");
+    v1::GetCollectionResponse response;
+    grpc::ClientContext context;
+    const grpc::Status status =
+        service_.collections().GetCollection(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response.collection();
+  };
+  Count("number = 1", PutNumber("a", 1));
+  // A file where the directory of its indexes has to be.
+  const std::string indexes = service_.directory() + "/indexes/c";
+  std::filesystem::rename(indexes, indexes + ".away");
+  std::ofstream(indexes) << "in the way";
+  const uint64_t sequence = PutNumber("b", 1);
+  const auto wait_until = [&](auto&& done) {
+    v1::Collection collection = get();
+    for (int i = 0; i < 3000 && !done(collection); ++i) {
+      absl::SleepFor(absl::Milliseconds(10));
+      collection = get();
+    }
+    return collection;
+  };
+  v1::Collection collection =
+      wait_until([](const auto& c) { return !c.index_error().empty(); });
+  EXPECT_THAT(collection.index_error(), HasSubstr("index"));
+  EXPECT_LT(collection.visible_sequence(), sequence);
+
+  std::filesystem::remove(indexes);
+  collection = wait_until(
+      [&](const auto& c) { return c.visible_sequence() >= sequence; });
+  EXPECT_EQ(collection.visible_sequence(), sequence);
+  collection =
+      wait_until([](const auto& c) { return c.index_error().empty(); });
+  EXPECT_EQ(collection.index_error(), "");
+  EXPECT_EQ(Count("number = 1", sequence), 2);
 }
 
 // From the acknowledgement to a search that sees it without asking to wait.
