@@ -55,12 +55,11 @@ std::vector<int32_t> Candidates(const std::vector<float>& probabilities,
   for (const int32_t id : ids) sum += probabilities[id];
   // Most of what is probable is in few tokens: sorting all would cost more
   // than computing them.
-  size_t sorted = all ? std::min<size_t>(64, ids.size()) : ids.size();
-  if (all) SortFirst(probabilities, sorted, &ids);
+  size_t sorted = all ? 0 : ids.size();
   double reached = 0;
   for (size_t i = 0; i < ids.size(); ++i) {
     if (i == sorted) {
-      sorted = std::min(8 * sorted, ids.size());
+      sorted = std::min(std::max<size_t>(64, 8 * sorted), ids.size());
       SortFirst(probabilities, sorted, &ids);
     }
     reached += probabilities[ids[i]];
@@ -92,7 +91,7 @@ int32_t SampleToken(absl::Span<const float> logits,
     point -= probabilities[id];
     if (point < 0) return id;
   }
-  return ids.back();
+  return best;  // all that rounding has left
 }
 
 }  // namespace braid::generation

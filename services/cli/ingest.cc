@@ -2,6 +2,7 @@
 #include <braid/v1/collection_service.grpc.pb.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <memory>
@@ -27,7 +28,7 @@ namespace braid::services::cli {
 namespace {
 
 // --wait gives up when indexing has failed for so long.
-constexpr absl::Duration kIndexingMayFail = absl::Seconds(10);
+constexpr std::chrono::seconds kIndexingMayFail(10);
 
 struct IngestOptions {
   std::vector<std::string> paths;
@@ -254,7 +255,8 @@ absl::Status Ingestion::Watch(FileWatch* watch) {
 
 absl::Status Ingestion::WaitUntilVisible() {
   const uint64_t sequence = outcomes_.counts().last_sequence;
-  absl::Time failing_since = absl::InfiniteFuture();
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point worked = Clock::now();
   v1::GetCollectionRequest request;
   request.set_name(CollectionName(options_.collection));
   while (sequence > 0) {
@@ -267,10 +269,9 @@ absl::Status Ingestion::WaitUntilVisible() {
     if (stopped()) return absl::CancelledError("interrupted");
     // It may pass, as a merge that needs room for a moment does.
     const std::string& error = response.collection().index_error();
-    const absl::Time now = absl::Now();
-    failing_since =
-        error.empty() ? absl::InfiniteFuture() : std::min(failing_since, now);
-    if (now - failing_since >= kIndexingMayFail) {
+    if (error.empty()) {
+      worked = Clock::now();
+    } else if (Clock::now() - worked >= kIndexingMayFail) {
       return absl::FailedPreconditionError(absl::StrCat(
           "all is stored, but indexing fails, and goes on trying: ", error));
     }

@@ -28,11 +28,12 @@ QUESTION = "What does E4417 mean?"
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def run(*arguments, **more):
+def run(*arguments, code=0, **more):
     result = subprocess.run(arguments, capture_output=True, text=True,
                             check=False, timeout=120, **more)
-    if result.returncode != 0:
-        raise AssertionError(f"{arguments}: {result.stdout} {result.stderr}")
+    if result.returncode != code:
+        raise AssertionError(f"{arguments}: exit code {result.returncode}: "
+                             f"{result.stdout} {result.stderr}")
     return result.stdout
 
 

@@ -14,19 +14,12 @@ import sys
 import tempfile
 import unittest
 
+from clients_test import run
+
 BRAID = ""
 SKIPPED = 77
 IN_NAMESPACE = "BRAID_TEST_IN_NAMESPACE"
 MEGABYTE = 1 << 20
-
-
-def run(*arguments, code=0):
-    result = subprocess.run([BRAID, *arguments], capture_output=True, text=True,
-                            check=False, timeout=120)
-    if result.returncode != code:
-        raise AssertionError(f"{arguments}: exit code {result.returncode}, not "
-                             f"{code}: {result.stdout} {result.stderr}")
-    return result.stdout
 
 
 class FullDisk(unittest.TestCase):
@@ -77,7 +70,7 @@ class FullDisk(unittest.TestCase):
     def ingest(self, name, code=0):
         """The report, a line for each document."""
         report = self.path(name + ".report")
-        run("ingest", self.path(name), "--chunking", "whole",
+        run(BRAID, "ingest", self.path(name), "--chunking", "whole",
             "--wait", "--report", report, "--address", self.address, code=code)
         with open(report) as file:
             return {os.path.basename(line["path"]): line
@@ -85,9 +78,11 @@ class FullDisk(unittest.TestCase):
 
     def assert_found(self, words):
         for word in words:
-            found = json.loads(run("search", word, "--top-k", "1", "--json",
-                                   "--address", self.address).splitlines()[-1])
-            self.assertIn(word, json.dumps(found))
+            found = json.loads(run(BRAID, "search", word, "--top-k", "1",
+                                   "--legs", "bm25", "--json", "--address",
+                                   self.address).splitlines()[-1])
+            self.assertEqual([passage["document_id"]
+                              for passage in found["passages"]], [word + ".txt"])
 
     def fill_up_to(self, free):
         ballast = self.path("disk", "ballast")
@@ -119,7 +114,7 @@ class FullDisk(unittest.TestCase):
         self.assertEqual(set(report), set(many))
         self.assert_found([*kept.values(), *many.values()])
         self.stop()
-        run("doctor", "--verify", "--data", self.path("disk", "data"))
+        run(BRAID, "doctor", "--verify", "--data", self.path("disk", "data"))
         self.start()
         self.assert_found([*kept.values(), *many.values()])
 
